@@ -1,0 +1,7 @@
+"""The API's verbs: get, list, watch, create, update, patch, apply, delete, and discovery."""
+
+from controllerkit.client.client import Client, KindLike, ObjectLike, ObjectList, PatchType
+from controllerkit.client.mapper import RestMapper
+from controllerkit.client.stream import WatchEvent, WatchStream
+
+__all__ = ["Client", "KindLike", "ObjectLike", "ObjectList", "PatchType", "RestMapper", "WatchEvent", "WatchStream"]

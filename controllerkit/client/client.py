@@ -1,0 +1,474 @@
+"""The client: every verb of the API on bytes-first `Object`s."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from controllerkit.client.mapper import RestMapper
+from controllerkit.client.stream import WatchStream
+from controllerkit.errors import ApiError, BadRequest, MalformedObject, api_error
+from controllerkit.objects import GVK, Key, Kind, Object
+from controllerkit.schema import Resource
+from controllerkit.wire import HttpTransport, Transport, WireRequest, WireResponse, load_credentials
+
+__all__ = ["Client", "KindLike", "ObjectLike", "ObjectList", "PatchType"]
+
+KindLike = Kind | GVK | type[Resource]
+"""How a caller may name a type: a `Kind`, a `GVK` (discovered) or a `Resource` class."""
+
+ObjectLike = Object | Resource | Mapping[str, Any]
+"""How a caller may hand over an object."""
+
+PAGE_SIZE: Final = 500
+"""client-go ``tools/pager``: the page size of a full list."""
+
+WATCH_IDLE_MARGIN_S: Final = 15.0
+DEFAULT_FIELD_MANAGER: Final = "controllerkit"
+
+
+class PatchType(Enum):
+    """The four patch formats, by content type."""
+
+    JSON = "application/json-patch+json"
+    MERGE = "application/merge-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+
+class _ListMeta(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+    remaining_item_count: int | None = None
+
+
+class _List(msgspec.Struct, rename="camel"):
+    kind: str = ""
+    api_version: str = ""
+    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
+    items: list[msgspec.Raw] | None = None
+
+
+_list_decoder: Final = msgspec.json.Decoder(_List)
+
+
+class ObjectList(msgspec.Struct, frozen=True, kw_only=True):
+    """One page, or a whole list. ``continue_token`` is "" on the last page."""
+
+    items: list[Object]
+    resource_version: str
+    continue_token: str = ""
+    remaining: int | None = None
+
+
+def _bytes_of(value: ObjectLike) -> Object:
+    if isinstance(value, Object):
+        return value
+    if isinstance(value, Resource):
+        return value.to_object()
+    return Object.from_dict(value)
+
+
+class Client:
+    """Talks to one API server.
+
+    Every method that names a type takes a `Kind`, a `GVK` or a `Resource` class; every method that sends an
+    object takes an `Object`, a `Resource` or a mapping. Everything comes back as `Object`.
+
+    Guarantees:
+        Safe for any number of tasks. A cancelled call closes its connection; a write that was cancelled may or
+        may not have been done: read it back.
+    Raises:
+        ApiError (by reason: NotFound, Conflict, AlreadyExists, Invalid, Expired, TooManyRequests …): the server refused.
+        TransportError (ConnectError, TlsError, DeadlineExceeded): no answer.
+        ConfigError: credentials could not be used; a type is not served.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        namespace: str = "default",
+        field_manager: str = DEFAULT_FIELD_MANAGER,
+        timeout_s: float = 30.0,
+    ) -> None:
+        self.namespace = namespace
+        self.field_manager = field_manager
+        self._transport = transport
+        self._timeout_s = timeout_s
+        self.mapper = RestMapper(self.request_json)
+
+    @classmethod
+    async def connect(
+        cls,
+        *,
+        kubeconfig: str | Path | None = None,
+        context: str | None = None,
+        field_manager: str = DEFAULT_FIELD_MANAGER,
+        user_agent: str = "controllerkit",
+    ) -> Client:
+        """A client for the cluster that `controllerkit.wire.load_credentials` finds; nothing is sent yet."""
+        credentials = await load_credentials(kubeconfig=kubeconfig, context=context)
+        transport = HttpTransport(credentials, user_agent=user_agent)
+        return cls(transport, namespace=credentials.namespace, field_manager=field_manager)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Ends every connection."""
+        await self._transport.aclose()
+
+    # -- types ---------------------------------------------------------------------------------------------------
+
+    async def kind_of(self, kind: KindLike) -> Kind:
+        """Resolves a type's names; asks discovery only for a `GVK` that is not built in.
+
+        Raises:
+            ConfigError: the server does not serve it.
+        """
+        if isinstance(kind, Kind):
+            return kind
+        if isinstance(kind, GVK):
+            return await self.mapper.kind_for(kind)
+        return kind.resource_kind()
+
+    # -- reads ---------------------------------------------------------------------------------------------------
+
+    async def get(
+        self, kind: KindLike, name: str | Key, namespace: str | None = None, *, subresource: str = ""
+    ) -> Object:
+        """One object, as the server has it now.
+
+        Raises:
+            NotFound: there is none.
+        """
+        resolved, path = await self._path(kind, name, namespace, subresource)
+        return self._object(await self._exchange("GET", path), resolved)
+
+    async def list(
+        self,
+        kind: KindLike,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+        resource_version_match: str = "",
+        limit: int = 0,
+        continue_token: str = "",
+    ) -> ObjectList:
+        """One page (``limit`` > 0), or the whole list in one answer. ``namespace`` None means all of them.
+
+        Raises:
+            Expired: the resourceVersion or the continue token is no longer served.
+        """
+        resolved = await self.kind_of(kind)
+        query = {
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "resourceVersion": resource_version,
+            "resourceVersionMatch": resource_version_match,
+            "limit": str(limit) if limit else "",
+            "continue": continue_token,
+        }
+        return decode_list(await self._exchange("GET", with_query(resolved.path(namespace), query)), resolved)
+
+    async def list_all(
+        self, kind: KindLike, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
+    ) -> ObjectList:
+        """The whole list, fetched in pages of one consistent snapshot.
+
+        Raises:
+            Expired: the snapshot was compacted between two pages; list again.
+        """
+        items: list[Object] = []
+        token, version = "", ""
+        while True:
+            page = await self.list(
+                kind,
+                namespace,
+                label_selector=label_selector,
+                field_selector=field_selector,
+                limit=PAGE_SIZE,
+                continue_token=token,
+            )
+            items += page.items
+            version, token = version or page.resource_version, page.continue_token
+            if not token:
+                return ObjectList(items=items, resource_version=version)
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        kind: KindLike,
+        namespace: str | None = None,
+        *,
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        send_initial_events: bool = False,
+        timeout_s: float | None = None,
+        idle_timeout_s: float | None = None,
+    ) -> AsyncIterator[WatchStream]:
+        """Opens a watch with bookmarks; iterate over what it yields.
+
+        ``timeout_s`` is asked of the server; ``idle_timeout_s`` bounds the silence on our side, after which
+        DeadlineExceeded is raised (None: ``timeout_s`` and a margin).
+        """
+        resolved = await self.kind_of(kind)
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "labelSelector": label_selector,
+            "fieldSelector": field_selector,
+            "sendInitialEvents": "true" if send_initial_events else "",
+            "resourceVersionMatch": "NotOlderThan" if send_initial_events else "",
+            "timeoutSeconds": str(int(timeout_s)) if timeout_s else "",
+        }
+        path = with_query(resolved.path(namespace), query)
+        silence_s = idle_timeout_s or (timeout_s + WATCH_IDLE_MARGIN_S if timeout_s else None)
+        request = WireRequest(
+            method="GET",
+            path=path,
+            headers={"Accept": "application/json"},
+            timeout_s=self._timeout_s,
+            idle_timeout_s=silence_s,
+        )
+        async with self._transport.send(request) as response:
+            if response.status != 200:
+                raise await _error_of(response, request)
+            yield WatchStream(response.chunks(), resolved.gvk, f"WATCH {path.partition('?')[0]}")
+
+    # -- writes --------------------------------------------------------------------------------------------------
+
+    async def create(self, value: ObjectLike, *, field_manager: str = "", dry_run: bool = False) -> Object:
+        """Creates; the namespace is the object's own, else the client's.
+
+        Raises:
+            AlreadyExists: the name is taken.
+            Invalid: validation failed; ``causes`` names the fields.
+        """
+        source = _bytes_of(value)
+        kind = await self.kind_of(source.gvk)
+        path = kind.path(source.namespace or self.namespace)
+        return await self._write("POST", path, source.raw, kind, field_manager=field_manager, dry_run=dry_run)
+
+    async def update(
+        self, value: ObjectLike, *, subresource: str = "", field_manager: str = "", dry_run: bool = False
+    ) -> Object:
+        """Replaces the object, if its resourceVersion is still the current one.
+
+        Raises:
+            Conflict: it is not.
+        """
+        source = _bytes_of(value)
+        kind, path = await self._path(source.gvk, source.key, None, subresource)
+        return await self._write("PUT", path, source.raw, kind, field_manager=field_manager, dry_run=dry_run)
+
+    async def update_status(self, value: ObjectLike, *, field_manager: str = "", dry_run: bool = False) -> Object:
+        """``update`` of the status subresource: only ``status`` is taken."""
+        return await self.update(value, subresource="status", field_manager=field_manager, dry_run=dry_run)
+
+    async def patch(
+        self,
+        kind: KindLike,
+        name: str | Key,
+        patch: Mapping[str, Any] | Sequence[Any],
+        namespace: str | None = None,
+        *,
+        patch_type: PatchType = PatchType.MERGE,
+        subresource: str = "",
+        field_manager: str = "",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Object:
+        """Changes a part of the object.
+
+        Raises:
+            Conflict: the patch holds a resourceVersion that is not current, or (apply, without ``force``) a
+                field of another manager.
+        """
+        resolved, path = await self._path(kind, name, namespace, subresource)
+        body = msgspec.json.encode(patch)
+        return await self._write(
+            "PATCH",
+            path,
+            body,
+            resolved,
+            content_type=patch_type.value,
+            field_manager=field_manager,
+            force=force,
+            dry_run=dry_run,
+        )
+
+    async def apply(
+        self,
+        value: ObjectLike,
+        *,
+        subresource: str = "",
+        field_manager: str = "",
+        force: bool = True,
+        dry_run: bool = False,
+    ) -> Object:
+        """Server-side apply: makes the fields given ours and as given, creating the object where it is absent."""
+        source = _bytes_of(value)
+        kind, path = await self._path(source.gvk, source.key, None, subresource)
+        return await self._write(
+            "PATCH",
+            path,
+            source.raw,
+            kind,
+            content_type=PatchType.APPLY.value,
+            field_manager=field_manager,
+            force=force,
+            dry_run=dry_run,
+        )
+
+    async def delete(
+        self,
+        kind: KindLike,
+        name: str | Key,
+        namespace: str | None = None,
+        *,
+        grace_period_s: int | None = None,
+        propagation_policy: str = "",
+        uid: str = "",
+        resource_version: str = "",
+        dry_run: bool = False,
+    ) -> Object | None:
+        """Asks for deletion. Returns the object while finalizers or a grace period keep it, None once it is gone.
+
+        ``uid`` and ``resource_version`` are preconditions.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: a precondition does not hold.
+        """
+        resolved, path = await self._path(kind, name, namespace, "")
+        options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if grace_period_s is not None:
+            options["gracePeriodSeconds"] = grace_period_s
+        if propagation_policy:
+            options["propagationPolicy"] = propagation_policy
+        if preconditions := {k: v for k, v in (("uid", uid), ("resourceVersion", resource_version)) if v}:
+            options["preconditions"] = preconditions
+        if dry_run:
+            options["dryRun"] = ["All"]
+        answer = await self._exchange("DELETE", path, msgspec.json.encode(options))
+        value: dict[str, Any] = msgspec.json.decode(answer)
+        return None if value.get("kind") == "Status" else Object.from_bytes(answer, gvk=resolved.gvk)
+
+    # -- below the verbs -----------------------------------------------------------------------------------------
+
+    async def request_json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Any other endpoint: sends JSON, returns decoded JSON."""
+        return msgspec.json.decode(
+            await self._exchange(method, path, None if body is None else msgspec.json.encode(body))
+        )
+
+    async def request_text(self, path: str) -> str:
+        """GET of an endpoint that answers text, such as a Pod's ``log``."""
+        return (await self._exchange("GET", path, accept="*/*")).decode(errors="replace")
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        kind: Kind,
+        *,
+        content_type: str = "application/json",
+        field_manager: str = "",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Object:
+        query = {
+            "fieldManager": field_manager or self.field_manager,
+            "force": "true" if force and content_type == PatchType.APPLY.value else "",
+            "dryRun": "All" if dry_run else "",
+        }
+        answer = await self._exchange(method, with_query(path, query), body, content_type=content_type)
+        return self._object(answer, kind)
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> bytes:
+        headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        request = WireRequest(method=method, path=path, headers=headers, body=body, timeout_s=self._timeout_s)
+        async with self._transport.send(request) as response:
+            if response.status >= 300:
+                raise await _error_of(response, request)
+            return await response.read()
+
+    async def _path(self, kind: KindLike, name: str | Key, namespace: str | None, subresource: str) -> tuple[Kind, str]:
+        resolved = await self.kind_of(kind)
+        if isinstance(name, Key):
+            namespace, name = name.namespace, name.name
+        if not name:
+            raise BadRequest(f"a {resolved.kind} was asked for without a name")
+        return resolved, resolved.path(namespace or self.namespace, quote(name, safe=""), subresource)
+
+    @staticmethod
+    def _object(answer: bytes, kind: Kind) -> Object:
+        return Object.from_bytes(answer, gvk=kind.gvk)
+
+
+def with_query(path: str, query: Mapping[str, str]) -> str:
+    """``path`` with those parameters that are not empty."""
+    given = {key: value for key, value in query.items() if value}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def decode_list(answer: bytes, kind: Kind) -> ObjectList:
+    """A list answer as Objects; items of typed lists have no kind of their own and get the list's.
+
+    Raises:
+        MalformedObject: the answer is no list.
+    """
+    try:
+        value = _list_decoder.decode(answer)
+    except msgspec.DecodeError as error:
+        raise MalformedObject(f"the list of {kind.plural} is no list: {error}; it starts {answer[:120]!r}") from error
+    if not value.kind.endswith("List"):
+        raise MalformedObject(f"expected a list of {kind.plural}, the server sent {value.kind or 'no kind'}")
+    return ObjectList(
+        items=[Object.from_bytes(item, gvk=kind.gvk) for item in value.items or ()],
+        resource_version=value.metadata.resource_version,
+        continue_token=value.metadata.continue_,
+        remaining=value.metadata.remaining_item_count,
+    )
+
+
+async def _error_of(response: WireResponse, request: WireRequest) -> ApiError:
+    body = await response.read()
+    asked = f"{request.method} {request.path.partition('?')[0]}"
+    try:
+        status: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        status = None
+    if not isinstance(status, dict) or status.get("kind") != "Status":
+        text = body[:300].decode(errors="replace").strip()
+        status = {"message": text or f"HTTP status {response.status}"}
+    after = response.headers.get("Retry-After", "")
+    return api_error(
+        status, code=response.status, request=asked, retry_after_s=float(after) if after.isdigit() else None
+    )

@@ -1,0 +1,77 @@
+"""A watch's body as events: split into lines without decoding, then one small decode for each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+
+from controllerkit.errors import MalformedObject, api_error
+from controllerkit.objects import GVK, Object
+
+__all__ = ["WatchEvent", "WatchStream"]
+
+LINE_BYTES_MAX: Final = 64 * 2**20
+"""No object is larger than etcd's request limit of 1.5 MiB by far; more is not a watch."""
+
+
+class WatchEvent(msgspec.Struct, frozen=True, gc=False):
+    """``type`` is ADDED, MODIFIED, DELETED or BOOKMARK; the object of a BOOKMARK has only its metadata."""
+
+    type: str
+    object: Object
+
+
+class _Line(msgspec.Struct, gc=False):
+    type: str
+    object: msgspec.Raw
+
+
+_line_decoder: Final = msgspec.json.Decoder(_Line)
+
+
+class WatchStream:
+    """An async iterator of `WatchEvent`; it ends when the server ends the watch.
+
+    Raises:
+        ApiError: an ERROR event, by its Status (Expired, TooManyRequests …).
+        MalformedObject: a line is no event; ``what`` names the watch.
+        TransportError: the connection broke or fell silent.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], gvk: GVK, what: str) -> None:
+        self._chunks = chunks
+        self._gvk = gvk
+        self._what = what
+
+    async def batches(self) -> AsyncIterator[list[WatchEvent]]:
+        """The events of each arriving chunk together, so that a burst costs one wake-up."""
+        rest = b""
+        async for chunk in self._chunks:
+            lines = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
+            rest = lines.pop()
+            if len(rest) > LINE_BYTES_MAX:
+                raise MalformedObject(f"{self._what}: a line of over {LINE_BYTES_MAX} bytes")
+            if events := [self._decode(line) for line in lines if line]:
+                yield events
+        if rest.strip():
+            yield [self._decode(rest)]
+
+    def __aiter__(self) -> AsyncIterator[WatchEvent]:
+        return self._each()
+
+    async def _each(self) -> AsyncIterator[WatchEvent]:
+        async for batch in self.batches():
+            for event in batch:
+                yield event
+
+    def _decode(self, line: bytes) -> WatchEvent:
+        try:
+            event = _line_decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise MalformedObject(f"{self._what}: not a watch event: {error}; it starts {line[:120]!r}") from error
+        if event.type == "ERROR":
+            status = msgspec.json.decode(event.object)
+            raise api_error(status if isinstance(status, dict) else {"message": str(status)}, request=self._what)
+        return WatchEvent(event.type, Object.from_bytes(event.object, gvk=self._gvk))

@@ -1,0 +1,34 @@
+"""What the API is made of: names, objects, selectors, conditions, owner references, quantities.
+
+Rule of the room: no I/O, no clock, nothing that knows of a server.
+"""
+
+from controllerkit.objects import kinds
+from controllerkit.objects.conditions import find_condition, rfc3339, set_condition
+from controllerkit.objects.key import GVK, GVR, Key, Kind, split_api_version
+from controllerkit.objects.object import Object, ObjectMeta, OwnerReference
+from controllerkit.objects.owners import controller_of, owner_reference, set_controller_reference
+from controllerkit.objects.quantity import parse_quantity
+from controllerkit.objects.selectors import FieldSelector, LabelSelector, Requirement
+
+__all__ = [
+    "GVK",
+    "GVR",
+    "FieldSelector",
+    "Key",
+    "Kind",
+    "LabelSelector",
+    "Object",
+    "ObjectMeta",
+    "OwnerReference",
+    "Requirement",
+    "controller_of",
+    "find_condition",
+    "kinds",
+    "owner_reference",
+    "parse_quantity",
+    "rfc3339",
+    "set_condition",
+    "set_controller_reference",
+    "split_api_version",
+]

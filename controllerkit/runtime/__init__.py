@@ -1,0 +1,17 @@
+"""What every room above needs of the process it runs in: clocks, back-off, tasks, logs."""
+
+from controllerkit.runtime.backoff import Backoff, BackoffOptions
+from controllerkit.runtime.clock import Clock, SystemClock
+from controllerkit.runtime.logs import configure_logging, get_logger
+from controllerkit.runtime.tasks import cancel_and_wait, wait_until
+
+__all__ = [
+    "Backoff",
+    "BackoffOptions",
+    "Clock",
+    "SystemClock",
+    "cancel_and_wait",
+    "configure_logging",
+    "get_logger",
+    "wait_until",
+]
