@@ -1,0 +1,99 @@
+"""The informers of one process: one for each kind, shared by all who ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from controllerkit.cache.informer import Informer
+from controllerkit.cache.store import BY_CONTROLLER, by_controller
+from controllerkit.client import Client, KindLike
+from controllerkit.errors import UndeclaredKind
+from controllerkit.objects import Kind
+from controllerkit.runtime import Clock, SystemClock, cancel_and_wait
+
+__all__ = ["Informers"]
+
+
+class Informers:
+    """Shares informers by kind and selectors, starts and stops them together.
+
+    Guarantees:
+        Asking twice for the same kind and selectors gives the same informer: one watch, one store.
+    """
+
+    def __init__(
+        self, client: Client, *, namespace: str | None = None, clock: Clock | None = None, log: Any = None
+    ) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._clock = clock or SystemClock()
+        self._log = log
+        self._informers: dict[tuple[Kind, str, str], Informer] = {}
+        self._tasks: dict[Informer, asyncio.Task[None]] = {}
+        self._running = False
+
+    def __iter__(self) -> Iterator[Informer]:
+        return iter(list(self._informers.values()))
+
+    async def declare(self, kind: KindLike, *, label_selector: str = "", field_selector: str = "") -> Informer:
+        """The informer of ``kind``, made (and, once started, run) at the first call.
+
+        Raises:
+            ConfigError: the server does not serve the kind.
+        """
+        resolved = await self._client.kind_of(kind)
+        identity = (resolved, label_selector, field_selector)
+        informer = self._informers.get(identity)
+        if informer is None:
+            informer = Informer(
+                self._client,
+                resolved,
+                self._namespace if resolved.namespaced else None,
+                label_selector=label_selector,
+                field_selector=field_selector,
+                clock=self._clock,
+                log=self._log,
+            )
+            informer.add_index(BY_CONTROLLER, by_controller)
+            self._informers[identity] = informer
+            if self._running:
+                self._start(informer)
+        return informer
+
+    def get(self, kind: Kind) -> Informer:
+        """The informer of a declared kind, the one without selectors first.
+
+        Raises:
+            UndeclaredKind: none was declared; a silent cluster-wide watch is never started.
+        """
+        plain = self._informers.get((kind, "", ""))
+        found = plain or next((i for (k, _, _), i in self._informers.items() if k == kind), None)
+        if found is None:
+            known = sorted({str(k) for k, _, _ in self._informers})
+            raise UndeclaredKind(
+                f"{kind} is not cached; declare it in `owns` or `watches` (declared: {', '.join(known)})"
+            )
+        return found
+
+    def start(self) -> None:
+        """Runs every informer declared so far, and later ones as they are declared."""
+        self._running = True
+        for informer in self._informers.values():
+            self._start(informer)
+
+    def _start(self, informer: Informer) -> None:
+        if informer not in self._tasks:
+            self._tasks[informer] = asyncio.create_task(informer.run(), name=f"informer {informer.kind}")
+
+    async def wait_synced(self, *, timeout_s: float | None = None) -> None:
+        """Returns when all have synced; raises as `Informer.wait_synced`."""
+        for informer in list(self._informers.values()):
+            await informer.wait_synced(timeout_s=timeout_s)
+
+    async def stop(self) -> None:
+        """Ends every watch; the stores stay readable."""
+        self._running = False
+        tasks, self._tasks = list(self._tasks.values()), {}
+        await cancel_and_wait(*tasks)

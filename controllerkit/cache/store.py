@@ -1,0 +1,148 @@
+"""The store: objects by key, and named indexes over them, changed together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from controllerkit.client import WatchEvent
+from controllerkit.errors import ConfigError
+from controllerkit.objects import Key, Object
+
+__all__ = ["BY_CONTROLLER", "Change", "IndexFunction", "Store", "by_controller"]
+
+IndexFunction = Callable[[Object], Iterable[str]]
+"""From an object to the values it is found under; it must depend on nothing else."""
+
+BY_CONTROLLER: Final = "controller-uid"
+
+
+def by_controller(value: Object) -> Iterable[str]:
+    """Index function: the uid of the controlling owner."""
+    return [reference.uid for reference in value.owner_references if reference.controller]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to one key: added (``old`` None), updated (both) or deleted (``new`` None)."""
+
+    old: Object | None
+    new: Object | None
+
+
+class Store:
+    """Objects of one kind.
+
+    Guarantees:
+        Object and index entries change in one step; an empty index entry is removed. ``replace`` yields deletes
+        before adds and updates. Methods never await, so a reader sees the state before or after a change.
+    """
+
+    def __init__(self, indexes: Mapping[str, IndexFunction] | None = None) -> None:
+        self._objects: dict[Key, Object] = {}
+        self._functions: dict[str, IndexFunction] = {}
+        self._indexes: dict[str, dict[str, set[Key]]] = {}
+        self.version = ""
+        for name, function in (indexes or {}).items():
+            self.add_index(name, function)
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._objects
+
+    def __iter__(self) -> Iterator[Object]:
+        return iter(list(self._objects.values()))
+
+    def get(self, key: Key) -> Object | None:
+        """The object, or None."""
+        return self._objects.get(key)
+
+    def keys(self) -> list[Key]:
+        """Every key, as of now."""
+        return list(self._objects)
+
+    def list(self, namespace: str | None = None) -> list[Object]:
+        """Every object, of one namespace if given."""
+        if namespace is None:
+            return [*self._objects.values()]
+        return [value for key, value in self._objects.items() if key.namespace == namespace]
+
+    def add_index(self, name: str, function: IndexFunction) -> None:
+        """Indexes what is there and what will come.
+
+        Raises:
+            ConfigError: the name is taken by another function.
+        """
+        if name in self._functions:
+            if self._functions[name] is function:
+                return
+            raise ConfigError(f"an index {name!r} with another function exists already")
+        self._functions[name] = function
+        entries: dict[str, set[Key]] = {}
+        for key, value in self._objects.items():
+            for entry in function(value):
+                entries.setdefault(entry, set()).add(key)
+        self._indexes[name] = entries
+
+    def by_index(self, name: str, value: str) -> Sequence[Object]:
+        """The objects under ``value``, by key.
+
+        Raises:
+            ConfigError: there is no such index.
+        """
+        if name not in self._indexes:
+            raise ConfigError(f"no index {name!r}; there are {sorted(self._indexes)}")
+        return [self._objects[key] for key in sorted(self._indexes[name].get(value, ()))]
+
+    def replace(self, objects: Iterable[Object]) -> Sequence[Change]:
+        """Makes the store exactly ``objects``. Objects whose resourceVersion is unchanged yield no change."""
+        fresh = {value.key: value for value in objects}
+        changes = [self._delete(key) for key in [k for k in self._objects if k not in fresh]]
+        for key, value in fresh.items():
+            old = self._objects.get(key)
+            if old is not None and old.resource_version == value.resource_version and old.uid == value.uid:
+                continue
+            changes.append(self._put(value))
+        return changes
+
+    def apply(self, event: WatchEvent) -> Change | None:
+        """ADDED and MODIFIED put, DELETED removes; None where nothing changed or the type is unknown."""
+        match event.type:
+            case "ADDED" | "MODIFIED":
+                return self._put(event.object)
+            case "DELETED":
+                old = self._objects.get(event.object.key)
+                if old is None:
+                    return None
+                self._delete(event.object.key)
+                return Change(event.object, None)
+            case _:
+                return None
+
+    def _put(self, value: Object) -> Change:
+        key = value.key
+        old = self._objects.get(key)
+        self._objects[key] = value
+        if self._functions:
+            self._reindex(key, old, value)
+        return Change(old, value)
+
+    def _delete(self, key: Key) -> Change:
+        old = self._objects.pop(key)
+        self._reindex(key, old, None)
+        return Change(old, None)
+
+    def _reindex(self, key: Key, old: Object | None, new: Object | None) -> None:
+        for name, function in self._functions.items():
+            before = set(function(old)) if old is not None else set()
+            after = set(function(new)) if new is not None else set()
+            entries = self._indexes[name]
+            for value in before - after:
+                entries[value].discard(key)
+                if not entries[value]:
+                    del entries[value]
+            for value in after - before:
+                entries.setdefault(value, set()).add(key)
