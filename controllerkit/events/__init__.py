@@ -1,0 +1,5 @@
+"""Kubernetes Events."""
+
+from controllerkit.events.recorder import EventRecorder
+
+__all__ = ["EventRecorder"]
