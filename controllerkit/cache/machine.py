@@ -286,7 +286,7 @@ def step(state: State, event: Event, now: float) -> Step:
         case Streaming(), Received(events):
             return _initial_events(state, events, now)
         case Streaming(memory), Closed():
-            return _begin(memory)
+            return _back_off(memory, Empty(memory), Log("stream_ended_early"), now)
         case Streaming(), Failed(error):
             return _stream_failed(state, error, now)
         case Resuming(memory), Opened():

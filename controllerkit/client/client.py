@@ -15,6 +15,7 @@ from controllerkit.client.mapper import RestMapper
 from controllerkit.client.stream import WatchStream
 from controllerkit.errors import ApiError, BadRequest, MalformedObject, api_error
 from controllerkit.objects import GVK, Key, Kind, Object
+from controllerkit.runtime import Clock, SystemClock
 from controllerkit.schema import Resource
 from controllerkit.wire import HttpTransport, Transport, WireRequest, WireResponse, load_credentials
 
@@ -28,6 +29,9 @@ ObjectLike = Object | Resource | Mapping[str, Any]
 
 PAGE_SIZE: Final = 500
 """client-go ``tools/pager``: the page size of a full list."""
+
+RETRIES_MAX: Final = 10
+"""client-go ``rest/with_retry.go``: tries again only where the server says when (Retry-After on 429 or 5xx)."""
 
 WATCH_IDLE_MARGIN_S: Final = 15.0
 DEFAULT_FIELD_MANAGER: Final = "controllerkit"
@@ -83,9 +87,10 @@ class Client:
 
     Guarantees:
         Safe for any number of tasks. A cancelled call closes its connection; a write that was cancelled may or
-        may not have been done: read it back.
+        may not have been done: read it back. Where the server answers 429 or 5xx with Retry-After, the call
+        waits that long and tries again, ``RETRIES_MAX`` times.
     Raises:
-        ApiError (by reason: NotFound, Conflict, AlreadyExists, Invalid, Expired, TooManyRequests …): the server refused.
+        ApiError (by reason: NotFound, Conflict, AlreadyExists, Invalid, Expired …): the server refused.
         TransportError (ConnectError, TlsError, DeadlineExceeded): no answer.
         ConfigError: credentials could not be used; a type is not served.
     """
@@ -97,11 +102,13 @@ class Client:
         namespace: str = "default",
         field_manager: str = DEFAULT_FIELD_MANAGER,
         timeout_s: float = 30.0,
+        clock: Clock | None = None,
     ) -> None:
         self.namespace = namespace
         self.field_manager = field_manager
         self._transport = transport
         self._timeout_s = timeout_s
+        self._clock = clock or SystemClock()
         self.mapper = RestMapper(self.request_json)
 
     @classmethod
@@ -414,10 +421,15 @@ class Client:
         if body is not None:
             headers["Content-Type"] = content_type
         request = WireRequest(method=method, path=path, headers=headers, body=body, timeout_s=self._timeout_s)
-        async with self._transport.send(request) as response:
-            if response.status >= 300:
-                raise await _error_of(response, request)
-            return await response.read()
+        for attempt in range(RETRIES_MAX + 1):
+            async with self._transport.send(request) as response:
+                if response.status < 300:
+                    return await response.read()
+                error = await _error_of(response, request)
+            if error.retry_after_s is None or attempt == RETRIES_MAX or not _worth_a_retry(error):
+                raise error
+            await self._clock.sleep(error.retry_after_s)
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _path(self, kind: KindLike, name: str | Key, namespace: str | None, subresource: str) -> tuple[Kind, str]:
         resolved = await self.kind_of(kind)
@@ -456,6 +468,10 @@ def decode_list(answer: bytes, kind: Kind) -> ObjectList:
         continue_token=value.metadata.continue_,
         remaining=value.metadata.remaining_item_count,
     )
+
+
+def _worth_a_retry(error: ApiError) -> bool:
+    return error.code == 429 or error.code >= 500
 
 
 async def _error_of(response: WireResponse, request: WireRequest) -> ApiError:

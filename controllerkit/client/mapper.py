@@ -38,7 +38,8 @@ class RestMapper:
                 self._known.setdefault(kind.gvk, kind)
         if gvk not in self._known:
             raise ConfigError(
-                f"the server does not serve kind {gvk.kind!r} in {gvk.api_version!r}; is its CustomResourceDefinition applied?"
+                f"the server does not serve kind {gvk.kind!r} in {gvk.api_version!r}; "
+                "is its CustomResourceDefinition applied?"
             )
         return self._known[gvk]
 

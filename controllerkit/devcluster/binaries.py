@@ -71,6 +71,21 @@ def _quiet(_: str) -> None:
     """Says nothing."""
 
 
+def default_cache_root() -> Path:
+    """``$CONTROLLERKIT_CACHE``, else the user's cache folder."""
+    if explicit := os.environ.get(CACHE_ENV):
+        return Path(explicit)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "controllerkit"
+
+
+def default_testbed() -> Path:
+    """``$CONTROLLERKIT_TESTBED``, else ``testbed/`` beside the package."""
+    if explicit := os.environ.get(TESTBED_ENV):
+        return Path(explicit)
+    return Path(__file__).resolve().parents[2] / "testbed"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BinaryCache:
     """Builds components on demand and remembers them on disk.
@@ -79,8 +94,8 @@ class BinaryCache:
     ``~/.cache/controllerkit``. ``testbed`` defaults to ``$CONTROLLERKIT_TESTBED``, else the checkout's folder.
     """
 
-    root: Path = field(default_factory=lambda: default_cache_root())
-    testbed: Path = field(default_factory=lambda: default_testbed())
+    root: Path = field(default_factory=default_cache_root)
+    testbed: Path = field(default_factory=default_testbed)
     progress: Progress = _quiet
 
     def folder(self, component: str) -> Path:
@@ -129,21 +144,6 @@ class BinaryCache:
         finally:
             partial.unlink(missing_ok=True)
         return path
-
-
-def default_cache_root() -> Path:
-    """``$CONTROLLERKIT_CACHE``, else the user's cache folder."""
-    if explicit := os.environ.get(CACHE_ENV):
-        return Path(explicit)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "controllerkit"
-
-
-def default_testbed() -> Path:
-    """``$CONTROLLERKIT_TESTBED``, else ``testbed/`` beside the package."""
-    if explicit := os.environ.get(TESTBED_ENV):
-        return Path(explicit)
-    return Path(__file__).resolve().parents[2] / "testbed"
 
 
 def go_toolchain(root: Path, progress: Progress = _quiet) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from controllerkit.errors import ConfigError
-from controllerkit.objects.key import Kind
 from controllerkit.objects.object import Object, OwnerReference
 
 __all__ = ["controller_of", "owner_reference", "set_controller_reference"]
@@ -34,7 +33,7 @@ def controller_of(child: Object) -> OwnerReference | None:
     return next((reference for reference in child.owner_references if reference.controller), None)
 
 
-def set_controller_reference(owner: Object, child: dict[str, Any], *, child_kind: Kind | None = None) -> None:
+def set_controller_reference(owner: Object, child: dict[str, Any]) -> None:
     """Makes ``owner`` the controller of ``child`` (changed in place).
 
     Guarantees:
@@ -46,7 +45,7 @@ def set_controller_reference(owner: Object, child: dict[str, Any], *, child_kind
     metadata = child.setdefault("metadata", {})
     namespace = metadata.get("namespace", "")
     name = metadata.get("name") or metadata.get("generateName")
-    if owner.namespace and owner.namespace != namespace and not (child_kind and not child_kind.namespaced):
+    if owner.namespace and owner.namespace != namespace:
         raise ConfigError(
             f"{owner.kind} {owner.key} cannot own {child.get('kind')} {namespace or '(cluster)'}/{name}: "
             "an owner with a namespace owns only objects of that namespace"

@@ -47,15 +47,14 @@ class QueueMachine(Generic[K]):
         return self._waiting
 
     def add(self, key: K, now: float, reason: str = "") -> bool:
-        """Makes ``key`` dirty. True if that made a key ready."""
+        """Makes ``key`` dirty. False where it was so already, and the add is folded into the earlier one."""
         if reason:
             self._reasons.setdefault(key, set()).add(reason)
         if key in self._dirty:
             return False
         self._dirty[key] = now
-        if key in self._processing:
-            return False
-        self._ready.append(key)
+        if key not in self._processing:
+            self._ready.append(key)
         return True
 
     def add_at(self, key: K, at: float, reason: str = "") -> None:
@@ -68,15 +67,15 @@ class QueueMachine(Generic[K]):
         self._serial += 1
         heapq.heappush(self._heap, (at, self._serial, key))
 
-    def advance(self, now: float) -> bool:
-        """Adds every delayed key whose time has come. True if that made a key ready."""
-        woke = False
+    def advance(self, now: float) -> int:
+        """Adds every delayed key whose time has come, and says how many of them are newly dirty."""
+        added = 0
         while self._heap and self._heap[0][0] <= now:
             at, _, key = heapq.heappop(self._heap)
             if self._waiting.get(key) == at:
                 del self._waiting[key]
-                woke |= self.add(key, now)
-        return woke
+                added += self.add(key, now)
+        return added
 
     def next_at(self) -> float | None:
         """When `advance` has something to do next."""

@@ -102,7 +102,7 @@ class WorkQueue(Generic[K]):
         """
         while True:
             now = self._clock.monotonic()
-            self._machine.advance(now)
+            self._advance(now)
             if (popped := self._machine.pop(now)) is not None:
                 key, reasons, queued_s = popped
                 self._idle.clear()
@@ -153,6 +153,11 @@ class WorkQueue(Generic[K]):
                 getter.set_result(None)
                 return
 
+    def _advance(self, now: float) -> None:
+        for _ in range(self._machine.advance(now)):
+            self._metrics.added(len(self._machine))
+            self._wake_one()
+
     def _arm(self) -> None:
         at = self._machine.next_at()
         if at is None or (self._timer is not None and not self._timer.done() and self._timer_at <= at):
@@ -164,11 +169,7 @@ class WorkQueue(Generic[K]):
 
     async def _fire(self, at: float) -> None:
         await self._clock.sleep(at - self._clock.monotonic())
-        before = len(self._machine)
-        self._machine.advance(self._clock.monotonic())
-        for _ in range(len(self._machine) - before):
-            self._metrics.added(len(self._machine))
-            self._wake_one()
+        self._advance(self._clock.monotonic())
         self._timer = None
         self._timer_at = float("inf")
         if not self._shutting_down:

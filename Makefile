@@ -1,0 +1,56 @@
+# Every target sets up what it needs: the virtual environment from the lock file, binaries into a cache outside
+# the checkout ($CONTROLLERKIT_CACHE, else ~/.cache/controllerkit).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+API ?= embedded
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+.PHONY: help setup system binaries demo test test-real lint format lock clean
+
+help:  ## what there is to do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(VENV)/.installed  ## the virtual environment, from the lock file
+
+system:  ## the system's packages: a sandbox for Pods, and as root what the full cluster needs
+	@$(PYTHON) testbed/system.py
+
+binaries: setup system  ## every real component, built once into the cache
+	$(BIN)/python -m controllerkit.devcluster.binaries
+
+demo: setup system  ## the main job: a real etcd cluster, created and healed (API=embedded|real|cluster)
+	$(BIN)/python -m operators.etcd.demo --api $(API)
+
+test: setup system  ## everything that needs no built binaries
+	$(BIN)/python -m pytest tests/unit tests/conformance --doctest-modules controllerkit operators/etcd
+
+test-real: binaries  ## conformance, node and operator on the real components; as root in the full real cluster too
+	$(BIN)/python -m pytest tests/conformance --api=real
+	$(BIN)/python -m pytest tests/real
+
+lint: setup  ## ruff, formatting, types, the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## rewrite the code in the one format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup  ## pin every dependency anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --group work --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
+
+clean:  ## what the targets made in this folder
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

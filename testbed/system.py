@@ -1,0 +1,59 @@
+"""Installs the system packages the development clusters need, where that is possible and needed.
+
+Run by ``make``. As root on a Debian-like system: bubblewrap for Pods as processes, and containerd, runc, the CNI
+plugins and iptables for the full cluster. Without root it only says what is missing; nothing else is changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+SANDBOX = {"bwrap": "bubblewrap"}
+CLUSTER = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "/usr/lib/cni/ptp": "containernetworking-plugins",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+}
+
+
+def missing(programs: dict[str, str]) -> list[str]:
+    """The packages of those programs that are not there."""
+    return sorted({package for program, package in programs.items() if not present(program)})
+
+
+def present(program: str) -> bool:
+    """Whether a program is on PATH, in an administrator's folder, or at its absolute path."""
+    if program.startswith("/"):
+        return Path(program).exists()
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+
+
+def main() -> int:
+    """Installs or tells; fails only where Pods could not run at all."""
+    root = os.geteuid() == 0
+    wanted = missing(SANDBOX) + (missing(CLUSTER) if root else [])
+    if not wanted:
+        return 0
+    if not root or shutil.which("apt-get") is None:
+        print(f"missing: {' '.join(wanted)}; install them with the system's package manager", file=sys.stderr)
+        return 2
+    print(f"installing {' '.join(wanted)}", file=sys.stderr)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]):
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            print(f"{' '.join(command)} failed with status {done.returncode}", file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,114 @@
+"""The store and its indexes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controllerkit.cache import BY_CONTROLLER, Store, by_controller
+from controllerkit.client import WatchEvent
+from controllerkit.errors import ConfigError
+from controllerkit.objects import Key, Object
+
+
+def obj(name: str, version: int = 1, *, labels: dict[str, str] | None = None, owner: str = "", uid: str = "") -> Object:
+    owners = [{"apiVersion": "v1", "kind": "Web", "name": "w", "uid": owner, "controller": True}] if owner else []
+    return Object.from_dict(
+        {
+            "metadata": {
+                "name": name,
+                "namespace": "default",
+                "uid": uid or f"uid-{name}",
+                "resourceVersion": str(version),
+                "labels": labels or {},
+                "ownerReferences": owners,
+            }
+        }
+    )
+
+
+def app(value: Object) -> list[str]:
+    return [value.labels["app"]] if "app" in value.labels else []
+
+
+def test_replace_yields_deletes_first_then_adds_and_updates_and_nothing_for_the_unchanged() -> None:
+    store = Store()
+    store.replace([obj("gone"), obj("same"), obj("newer")])
+    changes = store.replace([obj("same"), obj("newer", 2), obj("fresh", 3)])
+    told = [(c.old and c.old.name, c.new and c.new.name) for c in changes]
+    assert told == [("gone", None), ("newer", "newer"), (None, "fresh")]
+
+
+def test_an_object_made_again_under_its_name_is_an_update_even_at_the_same_version() -> None:
+    store = Store()
+    store.replace([obj("a", uid="one")])
+    (change,) = store.replace([obj("a", uid="two")])
+    assert (change.old and change.old.uid, change.new and change.new.uid) == ("one", "two")
+
+
+def test_a_deletion_carries_the_last_state_the_server_sent() -> None:
+    store = Store()
+    store.replace([obj("a", 1)])
+    change = store.apply(WatchEvent("DELETED", obj("a", 9)))
+    assert change is not None
+    assert change.old is not None
+    assert change.old.resource_version == "9"
+    assert store.apply(WatchEvent("DELETED", obj("a", 9))) is None
+
+
+def test_an_index_added_late_finds_what_is_there() -> None:
+    store = Store()
+    store.replace([obj("a", labels={"app": "x"}), obj("b", labels={"app": "y"})])
+    store.add_index("app", app)
+    assert [value.name for value in store.by_index("app", "x")] == ["a"]
+
+
+def test_an_empty_index_entry_is_removed() -> None:
+    store = Store({"app": app})
+    store.replace([obj("a", labels={"app": "x"})])
+    store.apply(WatchEvent("MODIFIED", obj("a", 2, labels={"app": "y"})))
+    assert set(store._indexes["app"]) == {"y"}
+
+
+def test_children_are_found_by_the_uid_of_their_controller() -> None:
+    store = Store({BY_CONTROLLER: by_controller})
+    store.replace([obj("a", owner="u1"), obj("b", owner="u2"), obj("c")])
+    assert [value.name for value in store.by_index(BY_CONTROLLER, "u1")] == ["a"]
+
+
+def test_asking_an_index_that_is_not_there_names_those_that_are() -> None:
+    with pytest.raises(ConfigError, match=r"no index 'app'; there are \['controller-uid'\]"):
+        Store({BY_CONTROLLER: by_controller}).by_index("app", "x")
+
+
+def test_a_second_function_under_an_index_name_is_refused() -> None:
+    store = Store({"app": app})
+    store.add_index("app", app)
+    with pytest.raises(ConfigError, match="exists already"):
+        store.add_index("app", by_controller)
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["ADDED", "MODIFIED", "DELETED"]), st.sampled_from("abc"), st.sampled_from(["", "x", "y"])
+    ),
+    max_size=30,
+)
+
+
+@given(EVENTS)
+def test_store_and_indexes_equal_a_fold_over_the_events(events: list[tuple[str, str, str]]) -> None:
+    store = Store({"app": app})
+    expected: dict[Key, Object] = {}
+    for version, (kind, name, label) in enumerate(events):
+        value = obj(name, version, labels={"app": label} if label else {})
+        store.apply(WatchEvent(kind, value))
+        if kind == "DELETED":
+            expected.pop(value.key, None)
+        else:
+            expected[value.key] = value
+    assert {value.key: value for value in store} == expected
+    for label in ("x", "y"):
+        held = [v for k, v in sorted(expected.items()) if v.labels.get("app") == label]
+        assert list(store.by_index("app", label)) == held
