@@ -61,6 +61,7 @@ COMPONENTS: Mapping[str, Component] = MappingProxyType(
         ),
         "kubernetes-node": _kubernetes("kubernetes-node", NODE_VERSION, "kubelet", "kube-proxy"),
         "coredns": Component(folder="coredns", packages={"coredns": "github.com/coredns/coredns"}),
+        "pause": Component(folder="pause", packages={"pause": "testbed/pause"}),
     }
 )
 
@@ -109,6 +110,8 @@ class BinaryCache:
                     f"{path} is missing, so {component} cannot be built; "
                     f"run from a checkout or set {TESTBED_ENV} to its testbed folder"
                 )
+            digest.update(path.read_bytes())
+        for path in sorted(source.glob("*.go")):  # a component of our own, such as pause
             digest.update(path.read_bytes())
         return self.root / "bin" / f"{component}-{digest.hexdigest()[:16]}"
 
