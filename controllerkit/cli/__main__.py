@@ -1,0 +1,41 @@
+"""``controllerkit``: the command line.
+
+Exit status: 0 done, 1 it failed, 2 it cannot run here or was called wrongly (one sentence says what to do),
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from controllerkit.cli import dev
+from controllerkit.errors import ConfigError, ControllerkitError, DevClusterError
+
+app = typer.Typer(
+    name="controllerkit",
+    help="Kubernetes controllers in Python: run a development cluster, and the operators on it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(dev.app, name="dev")
+
+
+def main() -> None:
+    """The entry point: runs a command and turns errors into a sentence and a status."""
+    try:
+        app()
+    except (DevClusterError, ConfigError) as error:
+        print(f"controllerkit: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except ControllerkitError as error:
+        print(f"controllerkit: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

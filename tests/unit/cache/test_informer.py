@@ -1,0 +1,110 @@
+"""The shared informer on a server: the store equals the collection, whatever happens to the watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+from controllerkit.apiserver import ApiServer
+from controllerkit.cache import Handler, Informer
+from controllerkit.client import Client
+from controllerkit.objects import Key, Object, kinds
+from controllerkit.runtime import cancel_and_wait, wait_until
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": data}
+
+
+@asynccontextmanager
+async def running(informer: Informer) -> AsyncIterator[Informer]:
+    task = asyncio.create_task(informer.run())
+    try:
+        await informer.wait_synced(timeout_s=10.0)
+        yield informer
+    finally:
+        await cancel_and_wait(task)
+
+
+async def until(probe: Callable[[], object], what: str) -> None:
+    async def probed() -> object:
+        return probe()
+
+    await wait_until(probed, what=what, timeout_s=10.0, interval_s=0.005)
+
+
+async def test_the_store_follows_the_server_and_handlers_hear_each_change_once(client: Client) -> None:
+    heard: list[str] = []
+    await client.create(config_map("first"))
+    informer = Informer(client, kinds.CONFIG_MAP, "default", field_selector="metadata.name!=kube-root-ca.crt")
+    informer.add_handler(
+        Handler(
+            on_add=lambda value, initial: heard.append(f"add {value.name} {initial}"),
+            on_update=lambda old, new: heard.append(f"update {new.name}"),
+            on_delete=lambda value: heard.append(f"delete {value.name}"),
+        )
+    )
+    async with running(informer):
+        await client.create(config_map("second"))
+        await client.patch(kinds.CONFIG_MAP, "second", {"data": {"x": "1"}}, "default")
+        await client.delete(kinds.CONFIG_MAP, "first", "default")
+        await until(lambda: "delete first" in heard, "the deletion")
+        assert heard == ["add first True", "add second False", "update second", "delete first"]
+        assert informer.store.keys() == [Key("default", "second")]
+
+
+async def test_a_late_handler_gets_what_is_cached_as_the_initial_list_and_can_be_removed(client: Client) -> None:
+    heard: list[tuple[str, bool]] = []
+    await client.create(config_map("a"))
+    async with running(Informer(client, kinds.CONFIG_MAP, "default", field_selector="metadata.name=a")) as informer:
+        remove = informer.add_handler(Handler(on_add=lambda value, initial: heard.append((value.name, initial))))
+        assert heard == [("a", True)]
+        remove()
+        await client.delete(kinds.CONFIG_MAP, "a", "default")
+        await until(lambda: len(informer.store) == 0, "the deletion")
+        assert heard == [("a", True)]
+
+
+async def test_a_handler_that_raises_does_not_keep_the_event_from_the_others(client: Client) -> None:
+    heard: list[str] = []
+
+    def broken(value: Object, initial: bool) -> None:
+        raise ValueError(value.name)
+
+    informer = Informer(client, kinds.CONFIG_MAP, "default")
+    informer.add_handler(Handler(on_add=broken))
+    informer.add_handler(Handler(on_add=lambda value, initial: heard.append(value.name)))
+    async with running(informer):
+        await client.create(config_map("a"))
+        await until(lambda: "a" in heard, "the second handler")
+
+
+async def test_after_history_is_compacted_while_it_was_away_deletes_and_adds_surface(
+    server: ApiServer, client: Client
+) -> None:
+    deleted: list[str] = []
+    await client.create(config_map("goes"))
+    informer = Informer(client, kinds.CONFIG_MAP, "default", rng=Random(0))
+    informer.add_handler(Handler(on_delete=lambda value: deleted.append(value.name)))
+    async with running(informer):
+        pass
+    await client.delete(kinds.CONFIG_MAP, "goes", "default")
+    await client.create(config_map("comes"))
+    server.compact()
+    async with running(informer):
+        await until(lambda: deleted == ["goes"], "the missed deletion")
+        await until(lambda: Key("default", "comes") in informer.store, "the missed addition")
+
+
+async def test_a_selector_limits_what_is_kept_and_an_object_that_leaves_it_is_deleted(client: Client) -> None:
+    value = config_map("a")
+    value["metadata"]["labels"] = {"keep": "yes"}
+    await client.create(value)
+    await client.create(config_map("b"))
+    async with running(Informer(client, kinds.CONFIG_MAP, "default", label_selector="keep=yes")) as informer:
+        assert [key.name for key in informer.store.keys()] == ["a"]
+        await client.patch(kinds.CONFIG_MAP, "a", {"metadata": {"labels": {"keep": "no"}}}, "default")
+        await until(lambda: len(informer.store) == 0, "the object left the selection")
