@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin
 
 from controllerkit.cache import BY_CONTROLLER, Informers
@@ -10,7 +11,7 @@ from controllerkit.client import Client, KindLike
 from controllerkit.controller.result import Request, Result, Watch
 from controllerkit.errors import ConfigError
 from controllerkit.events import EventRecorder
-from controllerkit.objects import GVK, Key, Kind, Object
+from controllerkit.objects import GVK, Key, Kind, Object, set_controller_reference
 from controllerkit.runtime import Clock
 from controllerkit.schema import Resource
 
@@ -89,6 +90,27 @@ class Reconciler(Generic[R]):
     def bind(self, *, client: Client, clock: Clock, log: Any, recorder: EventRecorder, informers: Informers) -> None:
         """Called once by the manager before the start."""
         self.client, self.clock, self.log, self.recorder, self._informers = client, clock, log, recorder, informers
+
+    # -- writes --------------------------------------------------------------------------------------------------
+
+    async def apply(self, owner: Resource | Object, objects: Iterable[dict[str, Any]]) -> tuple[Object, ...]:
+        """Makes each of ``objects`` as given and owned by ``owner``, in their order; what the server has now.
+
+        Server-side apply under this controller's name: fields set by others stay, fields given before and no
+        longer are removed. An object without a namespace gets its owner's. Where nothing differs the server
+        writes nothing.
+
+        Raises:
+            ConfigError: an object has another controller, or lies in another namespace than its owner.
+            ApiError: the server refused one; those before it are applied.
+        """
+        source = owner if isinstance(owner, Object) else owner.source
+        applied = []
+        for value in objects:
+            child = {**value, "metadata": {"namespace": source.namespace, **value.get("metadata", {})}}
+            set_controller_reference(source, child)
+            applied.append(await self.client.apply(child, field_manager=self.name))
+        return tuple(applied)
 
     # -- cached reads --------------------------------------------------------------------------------------------
 

@@ -97,9 +97,7 @@ class Bed(ABC):
             manager.add(reconciler)
         await self._run_task(name, manager.run, manager.ready)
 
-    async def _run_task(
-        self, name: str, run: Callable[[], object], ready: asyncio.Event | None = None
-    ) -> None:
+    async def _run_task(self, name: str, run: Callable[[], object], ready: asyncio.Event | None = None) -> None:
         task: asyncio.Task[object] = asyncio.ensure_future(run())  # type: ignore[arg-type]
         task.set_name(name)
         self._stack.push_async_callback(cancel_and_wait, task)
@@ -116,8 +114,8 @@ class _ProcessBed(Bed):
     """Pods as processes: what the embedded and the real bed share."""
 
     async def _connect_and_run_node(self, *reconcilers: Reconciler[Object]) -> None:
-        from controllerkit.devcluster.controllers import Provisioner  # noqa: PLC0415 - only these beds need it
-        from controllerkit.devcluster.node import Node  # noqa: PLC0415
+        from controllerkit.devcluster.controllers import Provisioner
+        from controllerkit.devcluster.node import Node
 
         self.client = await Client.connect(kubeconfig=self.kubeconfig, field_manager="controllerkit-dev")
         self._stack.push_async_callback(self.client.aclose)
@@ -134,8 +132,8 @@ class EmbeddedBed(_ProcessBed):
     kind = BedKind.EMBEDDED
 
     async def _start(self) -> None:
-        from controllerkit.apiserver import ApiServer  # noqa: PLC0415
-        from controllerkit.devcluster.controllers import embedded_controllers  # noqa: PLC0415
+        from controllerkit.apiserver import ApiServer
+        from controllerkit.devcluster.controllers import embedded_controllers
 
         server = ApiServer()
         await server.start()
@@ -150,7 +148,7 @@ class RealBed(_ProcessBed):
     kind = BedKind.REAL
 
     async def _start(self) -> None:
-        from controllerkit.devcluster.control_plane import ControlPlane  # noqa: PLC0415
+        from controllerkit.devcluster.control_plane import ControlPlane
 
         plane = ControlPlane(
             cache=self.cache,
@@ -171,8 +169,8 @@ class ClusterBed(Bed):
     kind = BedKind.CLUSTER
 
     async def _start(self) -> None:
-        from controllerkit.devcluster.controllers import Provisioner  # noqa: PLC0415
-        from controllerkit.devcluster.full import FullCluster  # noqa: PLC0415
+        from controllerkit.devcluster.controllers import Provisioner
+        from controllerkit.devcluster.full import FullCluster
 
         if os.geteuid() != 0:
             raise DevClusterError("the full cluster needs root (network namespaces, containerd); run it with sudo")
@@ -215,7 +213,7 @@ async def open_bed(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DevClusterError(f"cannot write to {folder} ({error.strerror}); choose another folder with --data-dir") from error
+        raise DevClusterError(f"cannot write to {folder} ({error.strerror}); choose another with --data-dir") from error
     bed = _BEDS[BedKind(kind)](
         data_dir=folder, cache=cache, images=images or ImageTable.default(cache), progress=progress
     )

@@ -99,7 +99,7 @@ async def load_credentials(*, kubeconfig: str | Path | None = None, context: str
     if not explicit and os.environ.get(_IN_CLUSTER_ENV):
         return _in_cluster()
     path = explicit or str(Path.home() / ".kube" / "config")
-    if not any(os.path.isfile(part) for part in path.split(os.pathsep)):  # noqa: ASYNC240, PTH113 - once, at start
+    if not any(Path(part).is_file() for part in path.split(os.pathsep)):
         raise ConfigError(
             f"no kubeconfig at {path} and not inside a Pod ({_IN_CLUSTER_ENV} is not set); "
             "set KUBECONFIG, or start a cluster with `controllerkit dev up`"

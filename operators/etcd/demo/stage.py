@@ -110,9 +110,7 @@ class Stage:
 
         async def gone() -> bool:
             pods = await self.client.list(kinds.POD, self.namespace, label_selector=self.selector)
-            claims = await self.client.list(
-                kinds.PERSISTENT_VOLUME_CLAIM, self.namespace, label_selector=self.selector
-            )
+            claims = await self.client.list(kinds.PERSISTENT_VOLUME_CLAIM, self.namespace, label_selector=self.selector)
             return not pods.items and not claims.items
 
         await wait_until(gone, what=f"{self.name} is gone", timeout_s=60.0, interval_s=0.1)
@@ -192,5 +190,3 @@ class Stage:
     async def destroy_volume(self, member: str) -> None:
         """Deletes the member's volume claim: its data is lost when the Pod that uses it is gone."""
         await self.client.delete(kinds.PERSISTENT_VOLUME_CLAIM, member, self.namespace)
-
-

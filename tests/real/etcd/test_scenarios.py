@@ -15,6 +15,7 @@ import pytest
 from controllerkit.errors import Invalid
 from controllerkit.objects import find_condition, kinds
 from controllerkit.runtime import SystemClock, wait_until
+from operators.etcd.api import EtcdCluster
 from operators.etcd.demo.stage import OperatorProcess, Stage
 from operators.etcd.demo.writer import PREFIX, Ledger, Writer
 from operators.etcd.wire import EtcdClient
@@ -64,7 +65,9 @@ async def changed(stage: Stage, before: Mapping[str, Any]) -> None:
     await wait_until(differs, what="the operator begins", timeout_s=30.0, interval_s=0.02)
 
 
-async def through(stage: Stage, operator: OperatorProcess, act: Callable[[], Awaitable[object]], *, killed: bool) -> None:
+async def through(
+    stage: Stage, operator: OperatorProcess, act: Callable[[], Awaitable[object]], *, killed: bool
+) -> None:
     """Does ``act``, and if asked kills the operator as soon as it has begun to answer, and starts it again."""
     before = await stage.status()
     await act()
@@ -155,6 +158,11 @@ async def test_a_cluster_grows_to_five_and_shrinks_to_three_and_to_one(
     await wait_until(cleaned, what="one Pod and one volume", timeout_s=60.0)
 
 
+async def pods_of(stage: Stage) -> dict[str, str]:
+    found = await stage.client.list(kinds.POD, stage.namespace, label_selector=stage.selector)
+    return {pod.name: pod.uid for pod in found.items}
+
+
 async def condition_of(stage: Stage, kind: str) -> Mapping[str, Any]:
     async def there() -> Mapping[str, Any] | None:
         found = find_condition((await stage.status()).get("conditions"), kind)
@@ -181,9 +189,7 @@ async def test_a_spec_that_cannot_be_met_is_told_in_a_condition_and_an_event_and
     stage: Stage, operator: OperatorProcess, change: Mapping[str, Any], reason: str
 ) -> None:
     await cluster_of(stage, 1)
-    before = {p.name: p.uid for p in (await stage.client.list(kinds.POD, stage.namespace, label_selector=stage.selector)).items}
-    from operators.etcd.api import EtcdCluster
-
+    before = await pods_of(stage)
     await stage.client.patch(EtcdCluster, stage.name, {"spec": change}, stage.namespace)
     condition = await condition_of(stage, "SpecInvalid")
     assert condition["reason"] == reason, condition
@@ -196,8 +202,7 @@ async def test_a_spec_that_cannot_be_met_is_told_in_a_condition_and_an_event_and
         )
 
     await wait_until(event, what="the Event", timeout_s=30.0)
-    after = {p.name: p.uid for p in (await stage.client.list(kinds.POD, stage.namespace, label_selector=stage.selector)).items}
-    assert after == before
+    assert await pods_of(stage) == before
 
 
 async def test_a_spec_of_the_wrong_type_is_refused_by_the_server_with_its_path(stage: Stage) -> None:

@@ -105,6 +105,6 @@ async def test_a_selector_limits_what_is_kept_and_an_object_that_leaves_it_is_de
     await client.create(value)
     await client.create(config_map("b"))
     async with running(Informer(client, kinds.CONFIG_MAP, "default", label_selector="keep=yes")) as informer:
-        assert [key.name for key in informer.store.keys()] == ["a"]
+        assert [value.name for value in informer.store] == ["a"]
         await client.patch(kinds.CONFIG_MAP, "a", {"metadata": {"labels": {"keep": "no"}}}, "default")
         await until(lambda: len(informer.store) == 0, "the object left the selection")

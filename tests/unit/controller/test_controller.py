@@ -113,7 +113,8 @@ async def test_an_owned_object_that_goes_brings_its_owner_and_a_strangers_child_
 
 async def test_a_watch_maps_an_object_to_the_keys_it_concerns(websites: Client) -> None:
     reconciler = Recording()
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default", "labels": {"site": "b"}}}
+    labelled = {"name": "s", "namespace": "default", "labels": {"site": "b"}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": labelled}
     async with running(websites, reconciler):
         await websites.create(secret)
         await until(lambda: Key("default", "b") in {r.key for r in reconciler.requests}, "the mapped key")
@@ -232,7 +233,7 @@ async def test_a_reconciler_that_never_ends_is_named_when_the_grace_period_is_ov
     await websites.create(website())
     await entered.wait()
     stop.set()
-    with pytest.raises(ManagerError, match="did not stop within 0.05 s: controller recording"):
+    with pytest.raises(ManagerError, match=r"did not stop within 0\.05 s: controller recording"):
         await task
 
 
