@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from controllerkit.errors import MalformedObject, api_error
+from controllerkit.errors import ControllerkitError, MalformedObject, api_error
 from controllerkit.objects import GVK, Object
 
 __all__ = ["WatchEvent", "WatchStream"]
@@ -46,15 +46,26 @@ class WatchStream:
         self._what = what
 
     async def batches(self) -> AsyncIterator[list[WatchEvent]]:
-        """The events of each arriving chunk together, so that a burst costs one wake-up."""
+        """The events of each arriving chunk together, so that a burst costs one wake-up.
+
+        Events that came before an error are yielded before it is raised.
+        """
         rest = b""
         async for chunk in self._chunks:
             lines = (rest + chunk).split(b"\n") if rest else chunk.split(b"\n")
             rest = lines.pop()
             if len(rest) > LINE_BYTES_MAX:
                 raise MalformedObject(f"{self._what}: a line of over {LINE_BYTES_MAX} bytes")
-            if events := [self._decode(line) for line in lines if line]:
+            events: list[WatchEvent] = []
+            failure: ControllerkitError | None = None
+            try:
+                events.extend(self._decode(line) for line in lines if line)
+            except ControllerkitError as error:
+                failure = error
+            if events:
                 yield events
+            if failure is not None:
+                raise failure
         if rest.strip():
             yield [self._decode(rest)]
 

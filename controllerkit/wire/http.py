@@ -95,10 +95,16 @@ class _HttpResponse:
         return self._response.headers
 
     async def read(self) -> bytes:
-        return await self._response.read()
+        with _translated(self._server, self._request):
+            return await self._response.read()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        async for chunk in self._response.content.iter_any():
+        content = self._response.content
+        while True:
+            with _translated(self._server, self._request):  # not around the yield: errors of the reader are its own
+                chunk = await content.readany()
+            if not chunk:
+                return
             yield chunk
 
 
