@@ -21,8 +21,8 @@ def parse_address(address: str) -> tuple[str, int]:
     >>> parse_address(":8080"), parse_address("127.0.0.1:0")
     (('0.0.0.0', 8080), ('127.0.0.1', 0))
     """
-    host, _, port = address.rpartition(":")
-    if not port.isdigit():
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
         raise ManagerError(f"an address is host:port, got {address!r}")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as every Prometheus exporter in a Pod
 
