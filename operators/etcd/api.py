@@ -79,7 +79,8 @@ class MemberStatus(ApiModel):
     """One entry of ``status.memberStatuses``.
 
     ``id`` is hexadecimal, "" until etcd has given it one. ``pvc_uid`` is latched before the Pod is made: it is
-    how a volume that was swapped or lost is told from the member's own.
+    how a volume that was swapped or lost is told from the member's own. ``run_version`` is the version its Pod is
+    made with: a member that has to be made anew comes back as it was, not as the spec has it meanwhile.
     """
 
     name: str
@@ -88,6 +89,7 @@ class MemberStatus(ApiModel):
     role: str = ""
     healthy: bool = False
     version: str = ""
+    run_version: str = ""
     db_size: int = 0
     raft_index: int = 0
     pvc_uid: str = Field(default="", alias="pvcUID")
