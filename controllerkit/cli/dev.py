@@ -52,7 +52,7 @@ async def _up(kind: BedKind, data_dir: Path | None, images_file: Path | None, *,
     cache = BinaryCache(progress=_tell)
     images = ImageTable.default(cache)
     if images_file is not None:
-        images.load(images_file)
+        images.extend(images_file)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -18,10 +18,11 @@ import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from controllerkit.client import Client
 from controllerkit.controller import Reconciler
@@ -90,40 +91,43 @@ class Bed(ABC):
         """Ends every process and removes what was made outside ``data_dir``. Twice is once."""
         await self._stack.aclose()
 
-    async def _run_beside(self, name: str, *reconcilers: Reconciler[Object]) -> None:
-        """Runs controllers of the cluster itself until the bed stops."""
-        manager = Manager(self.client)
-        for reconciler in reconcilers:
-            manager.add(reconciler)
-        await self._run_task(name, manager.run, manager.ready)
+    async def _connect(self) -> None:
+        self.client = await Client.connect(kubeconfig=self.kubeconfig, field_manager="controllerkit-dev")
+        self._stack.push_async_callback(self.client.aclose)
 
-    async def _run_task(self, name: str, run: Callable[[], object], ready: asyncio.Event | None = None) -> None:
-        task: asyncio.Task[object] = asyncio.ensure_future(run())  # type: ignore[arg-type]
-        task.set_name(name)
+    async def _run_controllers(self, *others: Reconciler[Object]) -> None:
+        """Runs the volumes' controllers, and what else the bed lacks, until the bed stops."""
+        from controllerkit.devcluster.controllers import Provisioner, Reclaimer, install_storage_class
+
+        await install_storage_class(self.client)
+        volumes = self.data_dir / "volumes"
+        manager = Manager(self.client)
+        for reconciler in (Provisioner(volumes), Reclaimer(volumes), *others):
+            manager.add(reconciler)
+        await self._run_until_stopped("the cluster's controllers", manager.run(), manager.ready)
+
+    async def _run_until_stopped(self, name: str, run: Coroutine[Any, Any, None], ready: asyncio.Event) -> None:
+        """Runs a part beside the others and returns once it is ready."""
+        task = asyncio.create_task(run, name=name)
         self._stack.push_async_callback(cancel_and_wait, task)
-        if ready is not None:
-            waiter = asyncio.ensure_future(ready.wait())
-            await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
-            waiter.cancel()
-            if task.done():
-                task.result()
-                raise DevClusterError(f"{name} ended before it was ready")
+        waiter = asyncio.create_task(ready.wait())
+        await asyncio.wait([task, waiter], return_when=asyncio.FIRST_COMPLETED)
+        waiter.cancel()
+        if task.done():
+            task.result()
+            raise DevClusterError(f"{name} ended before it was ready")
 
 
 class _ProcessBed(Bed):
     """Pods as processes: what the embedded and the real bed share."""
 
     async def _connect_and_run_node(self, *reconcilers: Reconciler[Object]) -> None:
-        from controllerkit.devcluster.controllers import Provisioner
         from controllerkit.devcluster.node import Node
 
-        self.client = await Client.connect(kubeconfig=self.kubeconfig, field_manager="controllerkit-dev")
-        self._stack.push_async_callback(self.client.aclose)
-        provisioner = Provisioner(self.data_dir / "volumes")
-        await provisioner.install(self.client)
-        await self._run_beside("cluster controllers", provisioner, *reconcilers)
+        await self._connect()
+        await self._run_controllers(*reconcilers)
         node = Node(self.client, data_dir=self.data_dir / "node", images=self.images)
-        await self._run_task("node", node.run, node.ready)
+        await self._run_until_stopped("the node", node.run(), node.ready)
 
 
 class EmbeddedBed(_ProcessBed):
@@ -158,8 +162,7 @@ class RealBed(_ProcessBed):
         )
         self._stack.push_async_callback(plane.stop)
         await plane.start()
-        shutil.copyfile(plane.kubeconfig, self.kubeconfig)
-        self.kubeconfig.chmod(0o600)
+        self.kubeconfig = plane.kubeconfig
         await self._connect_and_run_node()
 
 
@@ -169,7 +172,6 @@ class ClusterBed(Bed):
     kind = BedKind.CLUSTER
 
     async def _start(self) -> None:
-        from controllerkit.devcluster.controllers import Provisioner
         from controllerkit.devcluster.full import FullCluster
 
         if os.geteuid() != 0:
@@ -179,14 +181,10 @@ class ClusterBed(Bed):
         )
         self._stack.push_async_callback(cluster.stop)
         await cluster.start()
-        shutil.copyfile(cluster.kubeconfig, self.kubeconfig)
-        self.kubeconfig.chmod(0o600)
+        self.kubeconfig = cluster.kubeconfig
         self.shell_prefix = ("nsenter", f"--net=/run/netns/{cluster.netns}")
-        self.client = await Client.connect(kubeconfig=self.kubeconfig, field_manager="controllerkit-dev")
-        self._stack.push_async_callback(self.client.aclose)
-        provisioner = Provisioner(self.data_dir / "volumes")
-        await provisioner.install(self.client)
-        await self._run_beside("cluster controllers", provisioner)
+        await self._connect()
+        await self._run_controllers()
 
 
 _BEDS: dict[BedKind, type[Bed]] = {bed.kind: bed for bed in (EmbeddedBed, RealBed, ClusterBed)}
