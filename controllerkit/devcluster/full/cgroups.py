@@ -8,14 +8,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CGROUP_ROOT", "processes_of_container", "processes_under", "remove_groups"]
+__all__ = ["CGROUP_ROOT", "make_groups", "processes_of_container", "processes_under", "remove_groups"]
 
 CGROUP_ROOT: Final = Path("/sys/fs/cgroup")
 
 
 def _hierarchies(root: Path) -> list[Path]:
     """The one tree of cgroup v2, or one per controller of v1."""
-    return [root] if (root / "cgroup.controllers").is_file() else sorted(path for path in root.iterdir() if path.is_dir())
+    return (
+        [root] if (root / "cgroup.controllers").is_file() else sorted(path for path in root.iterdir() if path.is_dir())
+    )
+
+
+def make_groups(name: str, root: Path = CGROUP_ROOT) -> None:
+    """Makes the group in every hierarchy. Idempotent."""
+    for hierarchy in _hierarchies(root):
+        group = hierarchy / name
+        group.mkdir(exist_ok=True)
+        # A new cpuset of cgroup v1 is empty and lets no process in; v2 inherits.
+        for setting in ("cpuset.cpus", "cpuset.mems"):
+            inherited = hierarchy / setting
+            if inherited.is_file() and not (group / setting).read_text().strip():
+                (group / setting).write_text(inherited.read_text())
 
 
 def _groups(name: str, root: Path) -> Iterator[Path]:

@@ -6,35 +6,36 @@ import asyncio
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from controllerkit.client import Client
 from controllerkit.devcluster.binaries import BinaryCache
 from controllerkit.devcluster.full import faults
-from controllerkit.devcluster.full.cgroups import processes_of_container, processes_under, remove_groups
+from controllerkit.devcluster.full.cgroups import make_groups, processes_of_container, processes_under, remove_groups
 from controllerkit.devcluster.full.cni import PLUGIN_FOLDERS, PLUGINS, network_config
 from controllerkit.devcluster.full.containerd import Containerd
 from controllerkit.devcluster.full.control import Pki, control_plane_processes, prepare_pki
 from controllerkit.devcluster.full.dns import COREDNS_IMAGE, DNS_LABELS, DNS_NAMESPACE, dns_objects
 from controllerkit.devcluster.full.images import PAUSE_IMAGE, ImageShelf
 from controllerkit.devcluster.full.kubelet import kubelet_process, proxy_process
-from controllerkit.devcluster.full.layout import Addresses, Folders
+from controllerkit.devcluster.full.layout import CLUSTER_DOMAIN, Addresses, Folders
 from controllerkit.devcluster.full.leftovers import RunRecord, sweep
 from controllerkit.devcluster.full.netns import NetworkNamespace
 from controllerkit.devcluster.full.nodespace import NodeSpace
+from controllerkit.devcluster.full.readiness import dns_answers, forget_readiness, get_or_none, is_ready
 from controllerkit.devcluster.full.registry import Registry
 from controllerkit.devcluster.images import ImageTable
 from controllerkit.devcluster.process import ChildProcess, tail_of
 from controllerkit.devcluster.system import what_is_missing
-from controllerkit.errors import ApiError, DevClusterError, NotFound
-from controllerkit.objects import Object
+from controllerkit.errors import DeadlineExceeded, DevClusterError
 from controllerkit.objects.kinds import NODE, POD, SERVICE_ACCOUNT
+from controllerkit.runtime import wait_until
 from controllerkit.wire import Credentials, HttpTransport
 
 __all__ = ["Addon", "FullCluster", "preflight"]
@@ -43,7 +44,6 @@ READY_TIMEOUT_S: Final = 90.0
 CONTAINERS_END_TIMEOUT_S: Final = 5.0
 KUBELET_STOP_TIMEOUT_S: Final = 3.0
 NODE_END_TIMEOUT_S: Final = 15.0
-_SETTLE_S: Final = 0.02
 _CONTROL_PLANE: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 T = TypeVar("T")
@@ -168,6 +168,7 @@ class FullCluster:
                 partial(client.request_text, "/readyz"), what="/readyz is ok", timeout_s=READY_TIMEOUT_S
             )
             await containerd.wait_ready()
+            await forget_readiness(client, self._node_name)
             self._launch("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
             self._progress("waiting for the node, its DNS and the default ServiceAccount")
             for value in dns_objects(self.addresses):
@@ -178,13 +179,12 @@ class FullCluster:
         self._progress(f"cluster ready: nsenter --net=/run/netns/{self.netns} kubectl --kubeconfig {self.kubeconfig}")
 
     async def _start_node(self, pause: Path) -> Containerd:
+        make_groups(self.netns)
         self._space.start(pause)
         self._record.add(self._space.pid)
         (self._folders.config / "cni").mkdir(exist_ok=True)
         (self._folders.config / "cni" / "10-pods.conflist").write_text(network_config(self.addresses))
-        containerd = Containerd(
-            folders=self._folders, addresses=self.addresses, space=self._space, pause=PAUSE_IMAGE
-        )
+        containerd = Containerd(folders=self._folders, addresses=self.addresses, space=self._space, pause=PAUSE_IMAGE)
         self._processes["containerd"] = containerd.process
         containerd.start()
         self._record.add(containerd.process.pid)
@@ -210,11 +210,17 @@ class FullCluster:
 
     def _make_processes(self, binaries: Mapping[str, Path]) -> None:
         self._processes |= control_plane_processes(binaries, self._folders, self.addresses)
-        node = {"node": self._node_name, "space": self._space}
         self._processes["kubelet"] = kubelet_process(
-            binaries["kubelet"], self._folders, self.addresses, cgroup=f"/{self.netns}", **node
+            binaries["kubelet"],
+            self._folders,
+            self.addresses,
+            node=self._node_name,
+            cgroup=f"/{self.netns}",
+            space=self._space,
         )
-        self._processes["kube-proxy"] = proxy_process(binaries["kube-proxy"], self._folders, self.addresses, **node)
+        self._processes["kube-proxy"] = proxy_process(
+            binaries["kube-proxy"], self._folders, self.addresses, node=self._node_name, space=self._space
+        )
 
     def _launch(self, *names: str) -> None:
         for name in names:
@@ -222,23 +228,26 @@ class FullCluster:
             self._record.add(self._processes[name].pid)
 
     async def _wait_ready(self, client: Client) -> None:
-        async def exists_account() -> bool:
-            return await _found(client.get(SERVICE_ACCOUNT, "default", "default")) is not None
+        selector = ",".join(f"{name}={value}" for name, value in DNS_LABELS.items())
 
-        async def is_node_ready() -> bool:
-            node = await _found(client.get(NODE, self._node_name))
-            return node is not None and _is_ready(node)
+        async def has_account() -> bool:
+            return await get_or_none(client, SERVICE_ACCOUNT, "default", "default") is not None
 
-        async def answers_dns() -> bool:
-            self._processes["kube-proxy"].check()
-            selector = ",".join(f"{name}={value}" for name, value in DNS_LABELS.items())
+        async def node_is_ready() -> bool:
+            return is_ready(await get_or_none(client, NODE, self._node_name))
+
+        async def dns_is_ready() -> bool:
             pods = await client.list(POD, DNS_NAMESPACE, label_selector=selector)
-            return any(_is_ready(pod) for pod in pods.items)
+            return any(is_ready(pod) for pod in pods.items)
+
+        async def dns_is_reached() -> bool:
+            return await dns_answers(self.addresses.dns_service, f"kubernetes.default.svc.{CLUSTER_DOMAIN}")
 
         for name, probe, what in (
-            ("kubelet", is_node_ready, "the node becomes Ready"),
-            ("kubelet", answers_dns, "the Pod of CoreDNS becomes Ready"),
-            ("kube-controller-manager", exists_account, "the default ServiceAccount appears"),
+            ("kubelet", node_is_ready, "the node becomes Ready"),
+            ("kubelet", dns_is_ready, "the Pod of CoreDNS becomes Ready"),
+            ("kube-proxy", dns_is_reached, "the cluster's DNS answers at its Service address"),
+            ("kube-controller-manager", has_account, "the default ServiceAccount appears"),
         ):
             await self._processes[name].wait_ready(probe, what=what, timeout_s=READY_TIMEOUT_S)
 
@@ -337,7 +346,7 @@ class FullCluster:
         ):
             try:
                 await step()
-            except Exception as error:  # noqa: BLE001 - the other steps must run whatever one of them met
+            except Exception as error:  # the other steps must run whatever this one met
                 problems.append(f"{step.__name__.strip('_')}: {error}")
         self._processes.clear()
         self._outside.shutdown(wait=False, cancel_futures=True)
@@ -359,9 +368,12 @@ class FullCluster:
         # Frozen ones would not hear it.
         faults.signal_processes(pids, signal.SIGCONT)
         faults.signal_processes(pids, signal.SIGTERM)
-        deadline = asyncio.get_running_loop().time() + CONTAINERS_END_TIMEOUT_S
-        while processes_under(self.netns) & pids and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(_SETTLE_S)
+
+        async def have_ended() -> bool:
+            return not processes_under(self.netns) & pids
+
+        with suppress(DeadlineExceeded):  # what has not, ends with the node
+            await wait_until(have_ended, what="containers end", timeout_s=CONTAINERS_END_TIMEOUT_S)
 
     async def _end_node(self) -> None:
         if self._registry is not None:
@@ -379,9 +391,7 @@ class FullCluster:
         await self._stop("etcd", timeout_s=KUBELET_STOP_TIMEOUT_S)
 
     async def _stop(self, *names: str, timeout_s: float) -> None:
-        await asyncio.gather(
-            *(self._processes[name].stop(timeout_s) for name in names if name in self._processes)
-        )
+        await asyncio.gather(*(self._processes[name].stop(timeout_s) for name in names if name in self._processes))
 
     async def _forget(self) -> None:
         # Threads that were started meanwhile keep the namespace itself until they end, but not its name.
@@ -407,14 +417,3 @@ class FullCluster:
 
 Addon = Callable[[FullCluster], AbstractAsyncContextManager[object]]
 """Something that runs beside the cluster from its start to its stop, such as a storage provisioner."""
-
-
-async def _found(getting: Coroutine[Any, Any, Object]) -> Object | None:
-    with suppress(NotFound):
-        return await getting
-    return None
-
-
-def _is_ready(value: Object) -> bool:
-    conditions = value.get("status", "conditions", default=()) or ()
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

@@ -123,6 +123,9 @@ def controller_manager_flags(folders: Folders, _: Addresses) -> list[str]:
         f"--service-account-private-key-file={folders.pki / 'sa.key'}",
         f"--root-ca-file={folders.pki / 'ca.crt'}",
         "--use-service-account-credentials=true",
+        # It asks for a token per controller before it starts any of them: at the default 20 a second, five seconds.
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
     ]
@@ -150,8 +153,6 @@ def control_plane_processes(
 ) -> dict[str, ChildProcess]:
     """The four components, not started, in the order in which they start."""
     return {
-        name: ChildProcess(
-            name, [str(binaries[name]), *flags(folders, addresses)], log=folders.logs / f"{name}.log"
-        )
+        name: ChildProcess(name, [str(binaries[name]), *flags(folders, addresses)], log=folders.logs / f"{name}.log")
         for name, flags in _FLAGS.items()
     }

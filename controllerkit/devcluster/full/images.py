@@ -48,9 +48,7 @@ class ImageShelf:
             resolved = self._table.resolve(reference)
         except ImageNotFound:
             return None
-        return build_image(
-            self._store, reference, resolved.files, entrypoint=resolved.entrypoint, env=resolved.env
-        )
+        return build_image(self._store, reference, resolved.files, entrypoint=resolved.entrypoint, env=resolved.env)
 
     def _own(self, reference: str, component: str, path: str) -> Image:
         binary = self._cache.ensure(component, component)

@@ -39,7 +39,7 @@ def kubelet_config(folders: Folders, addresses: Addresses, *, cgroup: str) -> st
             "containerRuntimeEndpoint": f"unix://{ADDRESS}",
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": cgroup,
-            "cgroupsPerQOS": False,
+            "cgroupsPerQOS": True,
             "enforceNodeAllocatable": [],
             "failCgroupV1": False,
             "failSwapOn": False,
@@ -102,9 +102,7 @@ def kubelet_process(
     )
 
 
-def proxy_process(
-    binary: Path, folders: Folders, addresses: Addresses, *, node: str, space: NodeSpace
-) -> ChildProcess:
+def proxy_process(binary: Path, folders: Folders, addresses: Addresses, *, node: str, space: NodeSpace) -> ChildProcess:
     """Writes the configuration; returns kube-proxy, not started."""
     config = folders.config / "kube-proxy.json"
     config.write_text(proxy_config(folders, addresses, node=node))

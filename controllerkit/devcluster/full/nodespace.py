@@ -160,4 +160,3 @@ def mount_script(folders: Folders, settings: Mapping[str, Path]) -> str:
         lines += [f"mkdir -p {target} {shlex.quote(str(source))}", f"mount --bind {shlex.quote(str(source))} {target}"]
     lines += [f"mount --bind {shlex.quote(str(path))} /proc/sys/{name}" for name, path in settings.items()]
     return "\n".join(lines) + "\n"
-

@@ -85,7 +85,7 @@ def build_image(
     try:
         with partial.open("wb") as raw:
             hashing = _HashingWriter(raw)
-            with tarfile.open(fileobj=hashing, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 20) as archive:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=hashing, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 20) as archive:
                 _fill(archive, files)
         layer = store / f"{hashing.sha256.hexdigest()}.tar"
         partial.rename(layer)
@@ -171,4 +171,3 @@ def _add_bytes(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
