@@ -17,7 +17,7 @@ from typing import Final
 
 from controllerkit.devcluster import BedKind, BinaryCache, ImageTable, open_bed
 from controllerkit.errors import ConfigError, ControllerkitError, DevClusterError
-from controllerkit.runtime import SystemClock
+from controllerkit.runtime import SystemClock, configure_logging
 from operators.etcd.api import DEFAULT_REPOSITORY
 from operators.etcd.demo.acts import SIZE, Performance, Report
 from operators.etcd.demo.newest import find_etcd
@@ -30,6 +30,12 @@ NAME: Final = "example-etcd-cluster"
 async def demonstrate(api: BedKind, folder: Path) -> int:
     """Plays the demonstration and writes ``folder/demo.json``; returns the exit status."""
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "demo-cluster.log").open("w") as log:
+        configure_logging(stream=log)
+        return await _demonstrate(api, folder)
+
+
+async def _demonstrate(api: BedKind, folder: Path) -> int:
     cache = BinaryCache(progress=_tell)
     etcd = find_etcd(cache, _tell, static=api is BedKind.CLUSTER)
     _tell(f"etcd {etcd.version}, {etcd.source}: {etcd.binary}")
