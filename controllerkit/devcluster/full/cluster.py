@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
@@ -41,7 +41,7 @@ from controllerkit.wire import Credentials, HttpTransport
 __all__ = ["Addon", "FullCluster", "preflight"]
 
 READY_TIMEOUT_S: Final = 90.0
-CONTAINERS_END_TIMEOUT_S: Final = 5.0
+CONTAINERS_END_TIMEOUT_S: Final = 3.0
 KUBELET_STOP_TIMEOUT_S: Final = 3.0
 NODE_END_TIMEOUT_S: Final = 15.0
 _CONTROL_PLANE: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -164,9 +164,7 @@ class FullCluster:
         containerd = await self._start_node(binaries["pause"])
         self._progress("waiting for kube-apiserver and containerd")
         async with self.connect() as client:
-            await self._processes["kube-apiserver"].wait_ready(
-                partial(client.request_text, "/readyz"), what="/readyz is ok", timeout_s=READY_TIMEOUT_S
-            )
+            await self._wait("kube-apiserver", partial(client.request_text, "/readyz"), "/readyz is ok")
             await containerd.wait_ready()
             await forget_readiness(client, self._node_name)
             self._launch("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
@@ -249,7 +247,17 @@ class FullCluster:
             ("kube-proxy", dns_is_reached, "the cluster's DNS answers at its Service address"),
             ("kube-controller-manager", has_account, "the default ServiceAccount appears"),
         ):
-            await self._processes[name].wait_ready(probe, what=what, timeout_s=READY_TIMEOUT_S)
+            await self._wait(name, probe, what)
+
+    async def _wait(self, component: str, probe: Callable[[], Awaitable[object]], what: str) -> None:
+        """Until ``component`` has done ``what``, or any component has ended: often it is another that is the cause."""
+
+        async def attempt() -> object:
+            for process in self._processes.values():
+                process.check()
+            return await probe()
+
+        await self._processes[component].wait_ready(attempt, what=what, timeout_s=READY_TIMEOUT_S)
 
     # -- use -----------------------------------------------------------------------------------------------------
 
@@ -269,6 +277,11 @@ class FullCluster:
     def data_dir(self) -> Path:
         """The folder that everything is kept in."""
         return self._folders.root
+
+    @property
+    def node_pid(self) -> int:
+        """The node's first process: ``nsenter --target PID --mount --pid --net ctr -n k8s.io tasks list``; 0 when off."""
+        return self._space.pid
 
     def log_of(self, component: str, lines: int = 100) -> str:
         """The last lines of ``kubelet``'s, ``containerd``'s, … log."""
