@@ -140,9 +140,9 @@ class WorkQueue(Generic[K]):
         try:
             await getter
         except asyncio.CancelledError:
-            if getter.done() and not getter.cancelled():
+            if not getter.cancelled():
                 self._wake_one()  # the wake-up was for this getter: hand it on
-            else:
+            elif getter in self._getters:
                 self._getters.remove(getter)
             raise
 

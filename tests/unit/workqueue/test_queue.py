@@ -95,6 +95,15 @@ async def test_a_cancelled_get_loses_no_key(queue: WorkQueue[str]) -> None:
     assert (await second).key == "a"
 
 
+async def test_a_worker_cancelled_while_the_queue_shuts_down_ends_quietly(queue: WorkQueue[str]) -> None:
+    worker = asyncio.create_task(queue.get())
+    await settle()
+    worker.cancel()
+    queue.shut_down()
+    with pytest.raises(asyncio.CancelledError):
+        await worker
+
+
 async def test_a_delayed_key_comes_when_its_time_has_come(queue: WorkQueue[str], clock: VirtualClock) -> None:
     queue.add_after("a", 5.0)
     await clock.advance(4.9)
