@@ -116,9 +116,7 @@ def _certificate(
         builder = (
             builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         )
     else:
         usage = x509.KeyUsage(
@@ -244,9 +242,7 @@ class _Files:
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         _write_private(self.sa_key, _pem(key))
         self.sa_pub.write_bytes(
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
+            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         )
 
     def write_kubeconfig(self, url: str, token: str) -> None:

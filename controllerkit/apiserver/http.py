@@ -1,0 +1,448 @@
+"""HTTP: requests in, decisions asked for, bytes out. What the answers are is decided elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from random import Random
+from typing import Any, Final
+from urllib.parse import unquote
+
+import aiohttp
+import msgspec
+import yaml
+from aiohttp import web
+
+from controllerkit.apiserver import discovery, openapi, subresources
+from controllerkit.apiserver.auth import Authenticator
+from controllerkit.apiserver.decoding import decode_body
+from controllerkit.apiserver.patch import patch_object
+from controllerkit.apiserver.paths import ApiPath, parse_path
+from controllerkit.apiserver.reading import ListOptions, list_page, watch_start
+from controllerkit.apiserver.registry import Registry, Written
+from controllerkit.apiserver.represent import Accepted, Representation, negotiate
+from controllerkit.apiserver.requests import DeleteOptions, Target, WriteOptions
+from controllerkit.apiserver.status import (
+    method_not_allowed,
+    status_body,
+    status_value,
+    unknown_path,
+    unsupported_media_type,
+)
+from controllerkit.apiserver.watching import Watch
+from controllerkit.errors import ApiError, Gone, InternalError, RequestEntityTooLarge
+from controllerkit.runtime import Clock, get_logger
+
+__all__ = ["Api"]
+
+BODY_BYTES_MAX: Final = 3 * 1024 * 1024
+WATCH_TIMEOUT_S: Final = (1800.0, 3600.0)
+"""A watch without a timeout of its own lasts as long as a random draw from this span."""
+_JSON: Final = "application/json"
+_BODY_TYPES: Final = (_JSON, "application/yaml", "application/vnd.kubernetes.protobuf")
+_LOG_CHUNK: Final = 64 * 1024
+
+Handler = Callable[[web.BaseRequest, Target], Awaitable[web.StreamResponse]]
+
+
+class PlainNotFound(Exception):
+    """A path below which nothing is served at all: answered in plain text, as the real server does."""
+
+
+class Api:
+    """The request handler. One per server; ``stopping`` ends its watches."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        authenticator: Authenticator,
+        *,
+        clock: Clock,
+        rng: Random,
+        bookmark_interval_s: float,
+        host: Callable[[], str],
+    ) -> None:
+        self._registry = registry
+        self._authenticator = authenticator
+        self._clock = clock
+        self._rng = rng
+        self._bookmark_interval_s = bookmark_interval_s
+        self._host = host
+        self._kubelet: aiohttp.ClientSession | None = None
+        self._log = get_logger(component="apiserver")
+        self.stopping = False
+
+    async def close(self) -> None:
+        """Ends connections to kubelets."""
+        if self._kubelet is not None:
+            await self._kubelet.close()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Any request."""
+        try:
+            return await self._handle(request)
+        except PlainNotFound:
+            return web.Response(status=404, text="404 page not found\n", content_type="text/plain")
+        except _Document as document:
+            return _json(document.value)
+        except ApiError as error:
+            return _refusal(error)
+        except ConnectionError:
+            raise
+        except Exception as error:
+            self._log.exception("request_failed", method=request.method, path=request.path)
+            return _refusal(InternalError(f"Internal error occurred: {error}"))
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path
+        if path in ("/healthz", "/livez", "/readyz"):
+            return web.Response(text="ok")
+        if path == "/version":
+            return _json(discovery.version_info())
+        self._authenticator.authenticate(request.headers.get("Authorization", ""), self._clock.utcnow())
+        if (answer := self._documents(request, path)) is not None:
+            return answer
+        parsed = parse_path(unquote(path))
+        if parsed is None:
+            raise PlainNotFound
+        target = self._resolve(parsed)
+        return await self._dispatch(request, target, everywhere=parsed.namespace is None)
+
+    # Documents about the API itself.
+
+    def _documents(self, request: web.BaseRequest, path: str) -> web.Response | None:
+        resources = list(self._registry.resources())
+        path = path.rstrip("/")
+        value: Any = None
+        if path in ("/api", "/apis"):
+            wanted = _aggregated_version(request.headers.get("Accept", ""))
+            if wanted:
+                body = discovery.aggregated(resources, core=path == "/api", version=wanted)
+                kind = f"{_JSON};g={discovery.AGGREGATED[0]};v={wanted};as={discovery.AGGREGATED[1]}"
+                return web.Response(body=msgspec.json.encode(body), headers={"Content-Type": kind})
+            value = discovery.core_versions(self._host()) if path == "/api" else discovery.group_list(resources)
+        elif path == "/openapi/v2":
+            value = openapi.openapi_v2(resources)
+        elif path == "/openapi/v3":
+            value = openapi.openapi_v3_index(resources, self._registry.store.rv)
+        elif path.startswith("/openapi/v3/"):
+            value = openapi.openapi_v3(resources, path.removeprefix("/openapi/v3/"))
+            if value is None:
+                raise PlainNotFound
+        elif path.startswith("/apis/") and path.count("/") == 2:
+            value = discovery.one_group(resources, path.removeprefix("/apis/"))
+            if value is None:
+                raise PlainNotFound
+        elif path == "":
+            value = {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v2", "/readyz", "/version"]}
+        return None if value is None else _json(value)
+
+    def _resolve(self, path: ApiPath) -> Target:
+        if not path.plural:
+            value = discovery.resource_list(self._registry.resources(), path.group, path.version)
+            if value is None:
+                raise PlainNotFound
+            raise _Document(value)
+        resource = self._registry.resource(path.group, path.plural)
+        version = resource.versions.get(path.version) if resource else None
+        if resource is None or version is None or not version.served:
+            known = discovery.resource_list(self._registry.resources(), path.group, path.version)
+            builtin = known is not None and any(
+                not one.custom and one.group == path.group for one in self._registry.resources()
+            )
+            raise unknown_path() if builtin else PlainNotFound
+        if path.namespace is not None and not resource.namespaced:
+            raise unknown_path()
+        if path.subresource and not self._has_subresource(resource.subresources, version, path.subresource):
+            if resource.custom:
+                self._registry.find(Target(resource, version, path.namespace or "", path.name))
+            raise unknown_path()
+        return Target(resource, version, path.namespace or "", path.name, path.subresource)
+
+    @staticmethod
+    def _has_subresource(declared: Mapping[str, Any], version: Any, name: str) -> bool:
+        return name in declared or (name == "status" and version.status) or (name == "scale" and bool(version.scale))
+
+    # Verbs.
+
+    async def _dispatch(self, request: web.BaseRequest, target: Target, *, everywhere: bool) -> web.StreamResponse:
+        method, resource = request.method, target.resource
+        if target.subresource and target.subresource != "status":
+            return await self._subresource(request, target)
+        if target.name:
+            if resource.namespaced and everywhere:
+                raise unknown_path()
+            handlers: dict[str, tuple[str, Handler]] = {
+                "GET": ("get", self._get),
+                "PUT": ("update", self._put),
+                "PATCH": ("patch", self._patch),
+            }
+            if not target.subresource:
+                handlers["DELETE"] = ("delete", self._delete)
+        else:
+            handlers = {"GET": ("list", self._list)}
+            if not (resource.namespaced and everywhere):
+                handlers |= {"POST": ("create", self._post), "DELETE": ("deletecollection", self._delete_all)}
+        verb, handler = handlers.get(method, ("", None))
+        if handler is None or verb not in resource.verbs:
+            raise method_not_allowed()
+        return await handler(request, target)
+
+    def _now(self) -> Any:
+        return self._clock.utcnow()
+
+    def _representation(self, request: web.BaseRequest, target: Target) -> tuple[Representation, Accepted]:
+        accepted = negotiate(request.headers.get("Accept", ""))
+        include = request.query.get("includeObject", "")
+        return Representation(target, accepted, now=self._now, include=include), accepted
+
+    async def _get(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        show, accepted = self._representation(request, target)
+        return _body(show.one(self._registry.find(target).raw), accepted)
+
+    async def _list(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        show, accepted = self._representation(request, target)
+        watching = request.query.get("watch") in ("true", "1")
+        options = ListOptions.parse(request.query, target, watch=watching)
+        if watching:
+            return await self._watch(request, target, options, show)
+        collection = self._registry.store.collection(target.resource.collection)
+        return _body(show.page(list_page(self._registry.store, collection, options)), accepted)
+
+    async def _watch(
+        self, request: web.BaseRequest, target: Target, options: ListOptions, show: Representation
+    ) -> web.StreamResponse:
+        store, resource = self._registry.store, target.resource
+        collection = store.collection(resource.collection)
+        response = web.StreamResponse(headers={"Content-Type": _JSON, "Cache-Control": "no-cache, private"})
+        try:
+            start, initial = watch_start(store, collection, options)
+        except Gone as error:
+            # The stream itself is fine: the real server answers 200 and says so in its first line.
+            await response.prepare(request)
+            await response.write(msgspec.json.encode({"type": "ERROR", "object": status_value(error)}) + b"\n")
+            return response
+
+        def ended() -> bool:
+            served = self._registry.resource(resource.group, resource.plural)
+            version = served.versions.get(target.version.name) if served else None
+            return self.stopping or version is None or not version.served
+
+        timeout_s = options.timeout_s or self._rng.uniform(*WATCH_TIMEOUT_S)
+        watch = Watch(store, collection, options, show, bookmark_interval_s=self._bookmark_interval_s, ended=ended)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await watch.stream(response, start, initial=initial, timeout_s=timeout_s)
+        return response
+
+    def _options(self, request: web.BaseRequest, kind: str) -> WriteOptions:
+        return WriteOptions.parse(request.query, agent=request.headers.get("User-Agent", ""), kind=kind)
+
+    async def _object(self, request: web.BaseRequest, kind: str) -> dict[str, Any]:
+        content_type = request.content_type or _JSON
+        if content_type == "application/octet-stream":
+            content_type = _JSON
+        if content_type not in (_JSON, "application/yaml"):
+            raise unsupported_media_type(_BODY_TYPES)
+        return decode_body(await _read(request), content_type, kind)
+
+    async def _post(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        kind = target.resource.kind
+        options = self._options(request, "CreateOptions")
+        body = await self._object(request, kind)
+        if kind in _REVIEWS and not target.resource.custom:
+            return self._review(kind, body)
+        if target.resource.collection == "bindings":
+            pods = self._registry.resource("", "pods")
+            name = (body.get("metadata") or {}).get("name", "")
+            if pods is None:
+                raise unknown_path()
+            pod = Target(pods, pods.versions["v1"], target.namespace, name, "binding")
+            subresources.bind(self._registry, pod, body, options, self._now())
+            return _json(_success(201), status=201)
+        written = self._registry.create(target, body, options, self._now())
+        return self._written(request, target, written)
+
+    def _review(self, kind: str, body: dict[str, Any]) -> web.Response:
+        if kind == "TokenReview":
+            body["status"] = self._authenticator.review_token(body, self._now())
+        else:
+            body["status"] = {"allowed": True}
+        body.setdefault("kind", kind)
+        body.setdefault("metadata", {})
+        return _json(body, status=201)
+
+    async def _put(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        options = self._options(request, "UpdateOptions")
+        body = await self._object(request, target.resource.kind)
+        return self._written(request, target, self._registry.update(target, body, options, self._now()))
+
+    async def _patch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        options = self._options(request, "PatchOptions")
+        body = await _read(request)
+        content_type = request.content_type
+        written = patch_object(self._registry, target, content_type, body, options, self._now())
+        return self._written(request, target, written)
+
+    def _written(self, request: web.BaseRequest, target: Target, written: Written) -> web.Response:
+        show, accepted = self._representation(request, target)
+        response = _body(show.one(written.raw) if accepted.form else written.raw, accepted)
+        if written.created:
+            response.set_status(201)
+        for warning in written.warnings:
+            text = warning.replace("\\", "\\\\").replace('"', '\\"')
+            response.headers.add("Warning", f'299 - "{text}"')
+        return response
+
+    async def _delete_options(self, request: web.BaseRequest) -> DeleteOptions:
+        raw = await _read(request)
+        body = decode_body(raw, request.content_type, "DeleteOptions") if raw else {}
+        return DeleteOptions.parse(request.query, body)
+
+    async def _delete(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        options = await self._delete_options(request)
+        existing = self._registry.find(target)
+        written = self._registry.delete(target, options, self._now())
+        if written.deleted and not _shows_deleted(target):
+            details = {"name": target.name, "group": target.resource.group, "kind": target.resource.plural}
+            details["uid"] = existing.uid
+            return _json({**_success(0), "details": {k: v for k, v in details.items() if v}})
+        return _body(written.raw, negotiate(request.headers.get("Accept", "")))
+
+    async def _delete_all(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        options = await self._delete_options(request)
+        listed = ListOptions.parse(request.query, target, watch=False)
+        collection = self._registry.store.collection(target.resource.collection)
+        page = list_page(self._registry.store, collection, listed)
+        for item in page.items:
+            one = Target(target.resource, target.version, item.namespace, item.name)
+            if collection.items.get(item.key) is not None:
+                self._registry.delete(one, options, self._now())
+        show, accepted = self._representation(request, target)
+        return _body(show.page(page), accepted)
+
+    # Subresources.
+
+    async def _subresource(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        method, name = request.method, target.subresource
+        registry, now = self._registry, self._now()
+        match name, method:
+            case "log", "GET":
+                return await self._proxy_log(request, target)
+            case "scale", "GET":
+                value = registry.outbound(target, registry.find(target).decode())
+                return _json(subresources.read_scale(target, value))
+            case "scale", "PUT":
+                options = self._options(request, "UpdateOptions")
+                scale = await self._object(request, "Scale")
+                return _json(subresources.write_scale(registry, target, scale, options, now).value)
+            case "scale", "PATCH":
+                options = self._options(request, "PatchOptions")
+                body, content_type = await _read(request), request.content_type
+                return _json(subresources.patch_scale(registry, target, content_type, body, options, now).value)
+            case ("binding" | "eviction") as action, "POST":
+                options = self._options(request, "CreateOptions")
+                body_value = await self._object(request, action.capitalize())
+                act = subresources.bind if action == "binding" else subresources.evict
+                act(registry, target, body_value, options, now)
+                return _json(_success(201), status=201)
+            case "finalize", "PUT":
+                options = self._options(request, "UpdateOptions")
+                namespace = await self._object(request, "Namespace")
+                return _json(subresources.finalize(registry, target, namespace, options, now).value)
+            case "token", "POST":
+                account = registry.find(target).decode()
+                asked = await self._object(request, "TokenRequest")
+                return _json(self._authenticator.issue(account, asked, now), status=201)
+            case _:
+                raise method_not_allowed()
+
+    async def _proxy_log(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        url = subresources.log_address(self._registry, target, request.query)
+        if self._kubelet is None:
+            # Kubelets of a development cluster have certificates of their own making, on loopback.
+            self._kubelet = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False, limit=0))
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        try:
+            async with self._kubelet.get(url, timeout=timeout) as upstream:
+                if upstream.status != 200:
+                    text = (await upstream.text()).strip()
+                    raise _kubelet_refusal(upstream.status, text)
+                response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+                response.enable_chunked_encoding()
+                await response.prepare(request)
+                async for chunk in upstream.content.iter_chunked(_LOG_CHUNK):
+                    await response.write(chunk)
+                return response
+        except aiohttp.ClientConnectorError as error:
+            raise InternalError(
+                f'Get "{url}": dial tcp {error.host}:{error.port}: {error.strerror or error}'
+            ) from error
+
+
+class _Document(Exception):
+    """The list of a group version's resources."""
+
+    def __init__(self, value: dict[str, Any]) -> None:
+        super().__init__()
+        self.value = value
+
+
+_REVIEWS: Final = frozenset({"TokenReview", "SelfSubjectAccessReview"})
+
+
+def _shows_deleted(target: Target) -> bool:
+    from controllerkit.apiserver.strategies import returns_object
+
+    return returns_object(target.resource)
+
+
+def _success(code: int) -> dict[str, Any]:
+    value: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    return {**value, "code": code} if code else value
+
+
+def _kubelet_refusal(status: int, text: str) -> ApiError:
+    reasons = {400: "BadRequest", 404: "NotFound", 405: "MethodNotAllowed"}
+    return ApiError(text or "unknown", code=status, reason=reasons.get(status, "InternalError"))
+
+
+def _json(value: Any, *, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type=_JSON)
+
+
+def _body(raw: bytes, accepted: Accepted) -> web.Response:
+    if accepted.yaml:
+        text = yaml.safe_dump(msgspec.json.decode(raw), sort_keys=False)
+        return web.Response(body=text.encode(), content_type="application/yaml")
+    return web.Response(body=raw, content_type=_JSON)
+
+
+def _refusal(error: ApiError) -> web.Response:
+    response = web.Response(body=status_body(error), status=error.code, content_type=_JSON)
+    seconds = error.retry_after_s
+    if seconds is not None:
+        response.headers["Retry-After"] = str(int(seconds))
+    return response
+
+
+def _aggregated_version(accept: str) -> str:
+    """The version of aggregated discovery a client takes first; "" where it wants the plain form."""
+    for part in accept.split(","):
+        options = dict(one.strip().split("=", 1) for one in part.split(";")[1:] if "=" in one)
+        if options.get("as") == discovery.AGGREGATED[1] and options.get("v") in ("v2", "v2beta1"):
+            return options["v"]
+        if not options and part.strip() in (_JSON, "*/*"):
+            return ""
+    return ""
+
+
+async def _read(request: web.BaseRequest) -> bytes:
+    """The whole body, as long as it is one the server takes."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.content.iter_chunked(_LOG_CHUNK):
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            raise RequestEntityTooLarge(f"Request entity too large: limit is {BODY_BYTES_MAX}")
+        chunks.append(chunk)
+    return b"".join(chunks)
