@@ -20,7 +20,7 @@ PROGRAMS: Final[Mapping[str, str]] = MappingProxyType(
         "iptables": "iptables",
         "ip": "iproute2",
         "mount": "mount",
-        "nsenter": "util-linux",
+        "umount": "mount",
     }
 )
 """Each program and the Debian package that brings it."""

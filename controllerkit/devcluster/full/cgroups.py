@@ -11,6 +11,7 @@ from typing import Final
 __all__ = ["CGROUP_ROOT", "make_groups", "processes_of_container", "processes_under", "remove_groups"]
 
 CGROUP_ROOT: Final = Path("/sys/fs/cgroup")
+KUBELET_CONTROLLERS: Final = ("cpu", "cpuset", "hugetlb", "memory", "pids")
 
 
 def _hierarchies(root: Path) -> list[Path]:
@@ -21,15 +22,30 @@ def _hierarchies(root: Path) -> list[Path]:
 
 
 def make_groups(name: str, root: Path = CGROUP_ROOT) -> None:
-    """Makes the group in every hierarchy. Idempotent."""
+    """Makes the group in every hierarchy, ready for kubelet. Idempotent."""
     for hierarchy in _hierarchies(root):
+        _delegate(hierarchy)
         group = hierarchy / name
         group.mkdir(exist_ok=True)
         # A new cpuset of cgroup v1 is empty and lets no process in; v2 inherits.
         for setting in ("cpuset.cpus", "cpuset.mems"):
-            inherited = hierarchy / setting
-            if inherited.is_file() and not (group / setting).read_text().strip():
-                (group / setting).write_text(inherited.read_text())
+            inherited, own = hierarchy / setting, group / setting
+            if inherited.is_file() and own.is_file() and not own.read_text().strip():
+                own.write_text(inherited.read_text())
+
+
+def _delegate(hierarchy: Path) -> None:
+    """On cgroup v2, lets groups below have the controllers that kubelet asks for; v1 has no such switch."""
+    switch = hierarchy / "cgroup.subtree_control"
+    if not switch.is_file():
+        return
+    there = (hierarchy / "cgroup.controllers").read_text().split()
+    given = switch.read_text().split()
+    for controller in KUBELET_CONTROLLERS:
+        if controller in there and controller not in given:
+            # Refused where processes sit in the root group of a container; kubelet then says what it misses.
+            with suppress(OSError):
+                switch.write_text(f"+{controller}")
 
 
 def _groups(name: str, root: Path) -> Iterator[Path]:

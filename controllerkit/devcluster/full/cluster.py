@@ -122,6 +122,7 @@ class FullCluster:
         self._stack = AsyncExitStack()
         self._outside: ThreadPoolExecutor | None = None
         self._registry: Registry | None = None
+        self._containerd: Containerd | None = None
         self._pki: Pki | None = None
         self._thread = 0
 
@@ -183,6 +184,7 @@ class FullCluster:
         (self._folders.config / "cni").mkdir(exist_ok=True)
         (self._folders.config / "cni" / "10-pods.conflist").write_text(network_config(self.addresses))
         containerd = Containerd(folders=self._folders, addresses=self.addresses, space=self._space, pause=PAUSE_IMAGE)
+        self._containerd = containerd
         self._processes["containerd"] = containerd.process
         containerd.start()
         self._record.add(containerd.process.pid)
@@ -280,12 +282,22 @@ class FullCluster:
 
     @property
     def node_pid(self) -> int:
-        """The node's first process: ``nsenter --target PID --mount --pid --net ctr -n k8s.io tasks list``; 0 when off."""
+        """The node's first process, 0 when it is off: ``nsenter --target PID --mount --pid --net ps ax``."""
         return self._space.pid
 
     def log_of(self, component: str, lines: int = 100) -> str:
         """The last lines of ``kubelet``'s, ``containerd``'s, … log."""
         return tail_of(self._folders.logs / f"{component}.log", lines)
+
+    async def load_archive(self, archive: Path) -> None:
+        """Imports an image archive (``docker save`` or OCI) into the node: for images that no table describes.
+
+        Raises:
+            DevClusterError: the cluster is not running, or the file is no such archive.
+        """
+        if self._containerd is None:
+            raise DevClusterError("the cluster is not running; start it first")
+        await self._run_outside(partial(self._containerd.load_archive, archive))
 
     def partition(self, pod_ip: str, *, node_too: bool = False) -> None:
         """Drops every packet between this Pod and all others; both ways, in connections that exist too.
@@ -362,6 +374,7 @@ class FullCluster:
             except Exception as error:  # the other steps must run whatever this one met
                 problems.append(f"{step.__name__.strip('_')}: {error}")
         self._processes.clear()
+        self._containerd = None
         self._outside.shutdown(wait=False, cancel_futures=True)
         self._outside = None
         if problems:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,11 @@ import pytest_asyncio
 
 from controllerkit.client import Client
 from controllerkit.devcluster.binaries import BinaryCache
+from controllerkit.devcluster.controllers import Provisioner, install_storage_class
 from controllerkit.devcluster.full import FullCluster, preflight
 from controllerkit.devcluster.full.netns import NETNS_FOLDER
+from controllerkit.manager import Manager
+from controllerkit.runtime import cancel_and_wait
 
 COMPONENTS = ("etcd-3.7/etcd", "kubernetes/kube-apiserver", "kubernetes-node/kubelet", "coredns/coredns")
 
@@ -43,10 +48,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@asynccontextmanager
+async def storage(cluster: FullCluster) -> AsyncIterator[None]:
+    """The dynamic provisioner, as an add-on."""
+    async with cluster.connect() as client:
+        await install_storage_class(client)
+        manager = Manager(client)
+        manager.add(Provisioner(cluster.data_dir / "volumes"))
+        task = asyncio.create_task(manager.run())
+        await manager.ready.wait()
+        yield
+        await cancel_and_wait(task)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FullCluster]:
     folder = tmp_path_factory.mktemp("cluster")
-    async with FullCluster(cache=BinaryCache(), data_dir=folder) as running:
+    async with FullCluster(cache=BinaryCache(), data_dir=folder, addons=[storage]) as running:
         yield running
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,7 +14,8 @@ import pytest
 import pytest_asyncio
 
 from controllerkit.client import Client
-from controllerkit.devcluster.full import FullCluster
+from controllerkit.devcluster.binaries import BinaryCache
+from controllerkit.devcluster.full import FullCluster, build_image, write_archive
 from controllerkit.devcluster.full.readiness import is_ready
 from controllerkit.objects.kinds import NODE, POD, SERVICE
 from controllerkit.runtime import wait_until
@@ -209,6 +211,33 @@ print(json.dumps([status("pods"), status("secrets")]))
     )
     await client.create(python_pod("reader", ["-c", script], serviceAccountName="reader"))
     assert json.loads(await result_of(client, "reader")) == [200, 403]
+
+
+async def test_a_claim_gets_a_volume_on_this_machines_disk(client: Client, cluster: FullCluster) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    await client.create(
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "disk"}, "spec": spec}
+    )
+    pod = python_pod("writer", ["-c", "open('/disk/written', 'w').write('by a Pod')"])
+    pod["spec"]["volumes"].append({"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}})
+    pod["spec"]["containers"][0]["volumeMounts"].append({"name": "disk", "mountPath": "/disk"})
+    await client.create(pod)
+    await result_of(client, "writer")
+    [written] = cluster.data_dir.glob("volumes/*/written")
+    assert written.read_text() == "by a Pod"
+
+
+async def test_an_archive_can_be_imported_for_images_no_table_knows(
+    client: Client, cluster: FullCluster, tmp_path: Path
+) -> None:
+    reference = "example.com/imported:1"
+    binary = BinaryCache().ensure("etcd-3.6", "etcd")
+    image = build_image(tmp_path, reference, {"/bin/etcd": binary}, entrypoint=["/bin/etcd", "--version"])
+    await cluster.load_archive(write_archive(image, tmp_path / "image.tar"))
+    container = {"name": "a", "image": reference, "imagePullPolicy": "IfNotPresent"}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    await client.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "imported"}, "spec": spec})
+    assert "etcd Version: 3.6.16" in await result_of(client, "imported")
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="exec speaks a protocol that only kubectl has here")
