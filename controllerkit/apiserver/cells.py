@@ -378,10 +378,13 @@ def _cron_job(value: Value, now: datetime) -> list[Any]:
     ]
 
 
+_NO_PORT: Final[list[dict[str, Any]]] = [{}]
+
+
 def _endpoint_addresses(value: Value) -> str:
     shown: list[str] = []
     for subset in value.get("subsets") or ():
-        for port in subset.get("ports") or ({},):
+        for port in subset.get("ports") or _NO_PORT:
             shown += [
                 f"{one['ip']}:{port['port']}" if port.get("port") else one["ip"]
                 for one in subset.get("addresses") or ()

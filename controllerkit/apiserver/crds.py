@@ -26,7 +26,7 @@ def prepare_create(value: Value) -> None:
     spec = value.setdefault("spec", {})
     _complete_names(spec)
     stored = [version["name"] for version in spec.get("versions") or () if version.get("storage")]
-    value["status"] = {"conditions": [], "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored}
+    value["status"] = {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": stored}
 
 
 def prepare_update(value: Value, old: Value) -> None:

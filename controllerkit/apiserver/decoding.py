@@ -77,7 +77,7 @@ def _conform(target: Target, body: Value) -> list[str]:
             apply_builtin_defaults(kind, body)
         return unknown
     unknown = conform_metadata(body, kind)
-    unknown += prune(target.version.shape, body)
+    unknown += sorted(prune(target.version.shape, body))
     apply_defaults(schema, body)
     return unknown
 

@@ -9,7 +9,7 @@ answer.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -212,9 +212,9 @@ class Janitor:
         elif _FOREGROUND in finalizers:
             blocking = False
             for other, found in sorted(dependents):
-                owners = found.meta.owner_references or ()
-                blocking = blocking or any(one.uid == item.uid and one.block_owner_deletion for one in owners)
-                if found.meta.deletion_timestamp is None and all(one.uid == item.uid for one in owners):
+                references = found.meta.owner_references or ()
+                blocking = blocking or any(one.uid == item.uid and one.block_owner_deletion for one in references)
+                if found.meta.deletion_timestamp is None and all(one.uid == item.uid for one in references):
                     self._delete(other, found, propagation="Foreground")
             if not blocking:
                 self._drop_finalizer(reference, _FOREGROUND)
@@ -326,7 +326,9 @@ class Janitor:
         if item.meta.deletion_timestamp is not None:
             self._delete_instances(reference, item, value)
             return
-        definitions = [one.decode() for one in self._registry.store.collection(reference[0]).scan()]
+        definitions: list[Mapping[str, Any]] = [
+            one.decode() for one in self._registry.store.collection(reference[0]).scan()
+        ]
         taken = crds.names_taken(definitions, value["spec"]["group"], uid)
         served = crds.accept(value, taken, self._now())
         self._edit(reference, item, value)

@@ -13,9 +13,9 @@ from jsonpointer import JsonPointerException
 from controllerkit.apiserver.apply import apply
 from controllerkit.apiserver.registry import Registry, Written
 from controllerkit.apiserver.requests import Target, WriteOptions
-from controllerkit.apiserver.status import unsupported_media_type
+from controllerkit.apiserver.status import EMPTY, unsupported_media_type
 from controllerkit.apiserver.strategic import strategic_merge
-from controllerkit.errors import BadRequest, Invalid, NotFound
+from controllerkit.errors import BadRequest, Invalid, NotFound, UnsupportedMediaType
 
 __all__ = ["json_patch", "merge_patch", "patch_object", "patched"]
 
@@ -57,7 +57,7 @@ def json_patch(value: Value, operations: list[Any]) -> Any:
     try:
         return jsonpatch.JsonPatch(operations).apply(value, in_place=False)
     except (jsonpatch.JsonPatchException, JsonPointerException, KeyError, TypeError, IndexError) as error:
-        raise Invalid("the server rejected our request due to an error in our request") from error
+        raise Invalid("the server rejected our request due to an error in our request", details=EMPTY) from error
 
 
 def _decode(body: bytes, wanted: type) -> Any:
@@ -78,7 +78,7 @@ def _decode(body: bytes, wanted: type) -> Any:
 def check_type(content_type: str, *, custom: bool) -> None:
     """Raises UnsupportedMediaType for what the kind does not accept."""
     if content_type not in _TYPES:
-        raise unsupported_media_type([one for one in _TYPES if not custom or one != STRATEGIC])
+        raise UnsupportedMediaType("415: Unsupported Media Type", details=EMPTY)
     if custom and content_type == STRATEGIC:
         raise unsupported_media_type((JSON, MERGE, APPLY))
 
@@ -110,8 +110,7 @@ def patch_object(
     value.setdefault("metadata", {})
     if value["metadata"].get("managedFields") is None and managers:
         value["metadata"]["managedFields"] = managers
-    written = registry.update(target, value, options, now)
-    return written
+    return registry.update(target, value, options, now)
 
 
 def _apply(registry: Registry, target: Target, body: bytes, options: WriteOptions, now: datetime) -> Written:

@@ -220,7 +220,9 @@ class Registry:
         if uid and uid != existing.uid:
             raise conflict(
                 *names,
-                f"Precondition failed: UID in precondition: {uid}, UID in object meta: {existing.uid}",
+                f"StorageError: invalid object, Code: 4, Key: /registry/{resource.plural}/{existing.key}, "
+                "ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: "
+                f"UID in precondition: {uid}, UID in object meta: {existing.uid}",
             )
 
     def replace(self, target: Target, existing: Item, value: Value, options: WriteOptions, now: datetime) -> Written:
@@ -290,7 +292,7 @@ class Registry:
         grace_s = strategies.grace_period(resource, value, options.grace_s)
         held = bool(metadata.get("finalizers")) or grace_s > 0 or strategies.held(resource, value)
         if not held:
-            if strategies.returns_object(resource):
+            if resource.graceful:
                 metadata["deletionTimestamp"] = metadata.get("deletionTimestamp") or rfc3339(now)
                 metadata["deletionGracePeriodSeconds"] = 0
             if not options.dry_run:

@@ -16,6 +16,7 @@ import msgspec
 from controllerkit.apiserver.events import from_core
 from controllerkit.apiserver.reading import Page, with_revision
 from controllerkit.apiserver.requests import Target
+from controllerkit.apiserver.status import EMPTY
 from controllerkit.apiserver.storage import EventType, Item, LogEvent, encode_object
 from controllerkit.apiserver.table import table_columns, table_row
 from controllerkit.errors import NotAcceptable
@@ -60,7 +61,7 @@ def negotiate(header: str) -> Accepted:
                 return Accepted(form)
         elif media == "application/yaml" and "as" not in options:
             return Accepted("", yaml=True)
-    raise NotAcceptable(NOT_ACCEPTABLE)
+    raise NotAcceptable(NOT_ACCEPTABLE, details=EMPTY)
 
 
 class Representation:

@@ -231,7 +231,7 @@ def _core() -> list[Resource]:
 
 
 def _apps() -> list[Resource]:
-    scaled = {"categories": _ALL, "status": True, "generation": True, "scale": _REPLICAS}
+    scaled: dict[str, Any] = {"categories": _ALL, "status": True, "generation": True, "scale": _REPLICAS}
     return [
         _builtin("apps", "Deployment", "deployments", short_names=("deploy",), **scaled),
         _builtin("apps", "StatefulSet", "statefulsets", short_names=("sts",), **scaled),

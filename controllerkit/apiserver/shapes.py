@@ -67,12 +67,14 @@ class Shape:
 
     @property
     def properties(self) -> Mapping[str, Shape] | None:
+        """Known fields, made at the first look: schemas may be recursive."""
         if self._properties is None and "properties" in self.schema:
             self._properties = {name: shape_of_schema(child) for name, child in self.schema["properties"].items()}
         return self._properties
 
     @property
     def values(self) -> Shape | None:
+        """The shape of a map's values."""
         declared = self.schema.get("additionalProperties")
         if self._values is None and declared not in (None, False):
             self._values = ANY if declared is True else shape_of_schema(declared)
@@ -80,6 +82,7 @@ class Shape:
 
     @property
     def items(self) -> Shape:
+        """The shape of a list's items."""
         if self._items is None:
             self._items = shape_of_schema(self.schema["items"]) if "items" in self.schema else ANY
         return self._items

@@ -119,7 +119,7 @@ def not_found(group: str, resource: str, name: str) -> NotFound:
 
 def unknown_path() -> NotFound:
     """404 of a resource that is not served."""
-    return NotFound("the server could not find the requested resource")
+    return NotFound("the server could not find the requested resource", details=EMPTY)
 
 
 def already_exists(group: str, resource: str, name: str) -> AlreadyExists:
@@ -152,7 +152,7 @@ def invalid(group: str, kind: str, name: str, errors: Iterable[FieldError]) -> I
 
 def method_not_allowed() -> MethodNotAllowed:
     """405 of a verb that the resource does not have."""
-    return MethodNotAllowed("the server does not allow this method on the requested resource")
+    return MethodNotAllowed("the server does not allow this method on the requested resource", details=EMPTY)
 
 
 def expired(message: str) -> Expired:
@@ -184,6 +184,8 @@ def bad_request(message: str) -> BadRequest:
 
 
 CONTINUE: Final = "_continue"
+EMPTY: Final[dict[str, Any]] = {}
+"""Details of refusals that are about no object: the real server writes them as an empty object."""
 
 
 def status_value(error: ApiError) -> dict[str, Any]:
@@ -201,7 +203,7 @@ def status_value(error: ApiError) -> dict[str, Any]:
     # Not a detail: an expired list says in its metadata how to go on.
     if token := details.pop(CONTINUE, None):
         value["metadata"] = {"continue": token}
-    if details:
+    if details or error.details is EMPTY:
         value["details"] = details
     value["code"] = error.code
     return value

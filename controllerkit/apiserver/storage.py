@@ -96,6 +96,7 @@ class EventLog:
         self.oldest_rv = oldest_rv
 
     def append(self, event: LogEvent) -> None:
+        """Adds the newest event; the oldest may go."""
         self._events.append(event)
         # Trimmed in halves, so that a write costs a constant on average.
         if len(self._events) >= 2 * self._events_max:
@@ -153,12 +154,14 @@ class Collection:
         return sorted((item for item in [*current, *restored] if item is not None), key=lambda item: item.key)
 
     def put(self, item: Item, event: LogEvent) -> None:
+        """Holds ``item`` and publishes ``event``, which says so."""
         if item.key not in self.items:
             insort(self._keys, item.key)
         self.items[item.key] = item
         self._publish(event)
 
     def remove(self, event: LogEvent) -> None:
+        """Lets the event's object go and publishes it."""
         key = event.item.key
         del self.items[key]
         del self._keys[bisect_left(self._keys, key)]

@@ -40,7 +40,8 @@ def _merge_object(shape: Shape, value: Any, patch: Mapping[str, Any]) -> Value |
         return None
     body = {name: child for name, child in patch.items() if not name.startswith("$")}
     if directive == "replace":
-        return _without_directives(body)
+        replaced: Value = _without_directives(body)
+        return replaced
     if directive not in (None, "merge"):
         raise BadRequest(f"unknown patch type: {directive}")
     merged: Value = dict(value) if isinstance(value, dict) else {}

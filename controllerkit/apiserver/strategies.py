@@ -159,7 +159,7 @@ def deletable(resource: Resource, value: Value) -> bool:
         return False
     if resource.kind == "Namespace" and not resource.custom:
         return not (value.get("spec") or {}).get("finalizers")
-    return metadata.get("deletionGracePeriodSeconds", 0) == 0
+    return int(metadata.get("deletionGracePeriodSeconds", 0)) == 0
 
 
 def held(resource: Resource, value: Value) -> bool:

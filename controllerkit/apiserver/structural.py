@@ -253,9 +253,9 @@ def _validate_combinations(schema: Mapping[str, Any], value: Any, path: str) -> 
         if any(True for _ in validate(branch, value, path, root=False)):
             yield FieldError.invalid(where, "", f'"{path}" must validate all the schemas (allOf)')
             yield from validate(branch, value, path, root=False)
-    if branches := schema.get("anyOf"):
-        if not schema.get("x-kubernetes-int-or-string") and not any(_holds(b, value) for b in branches):
-            yield FieldError.invalid(where, "", f'"{path}" must validate at least one schema (anyOf)')
+    branches = schema.get("anyOf") if not schema.get("x-kubernetes-int-or-string") else None
+    if branches and not any(_holds(branch, value) for branch in branches):
+        yield FieldError.invalid(where, "", f'"{path}" must validate at least one schema (anyOf)')
     if branches := schema.get("oneOf"):
         count = sum(_holds(branch, value) for branch in branches)
         if count != 1:

@@ -20,7 +20,8 @@ COLUMNS: Final[Mapping[str, str]] = {
     "pods": "Name Ready Status Restarts Age +IP +Node +Nominated_Node +Readiness_Gates",
     "nodes": "Name Status Roles Age Version +Internal-IP +External-IP +OS-Image +Kernel-Version +Container-Runtime",
     "services": "Name Type Cluster-IP External-IP Port(s) Age +Selector",
-    "persistentvolumeclaims": "Name Status Volume Capacity Access_Modes StorageClass VolumeAttributesClass Age +VolumeMode",
+    "persistentvolumeclaims": "Name Status Volume Capacity Access_Modes StorageClass "
+    "VolumeAttributesClass Age +VolumeMode",
     "persistentvolumes": "Name Capacity Access_Modes Reclaim_Policy Status Claim StorageClass "
     "VolumeAttributesClass Reason Age +VolumeMode",
     "events": "Last_Seen Type Reason Object +Subobject +Source Message +First_Seen +Count +Name",
@@ -76,7 +77,7 @@ def _parse(text: str) -> list[dict[str, Any]]:
 _PARSED: Final = {resource: _parse(text) for resource, text in COLUMNS.items()}
 _FALLBACK_COLUMNS: Final = _parse(_FALLBACK)
 _CUSTOM_NAME: Final = _column("Name", form="name")
-_CUSTOM_AGE: Final = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+_CUSTOM_AGE: Final[Mapping[str, Any]] = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
 
 
 def table_columns(target: Target) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def _mismatch(value: Any, shape: Shape, where: str) -> TypeMismatch:
     )
 
 
-_EMPTY_CONTAINERS: Final = ([], {})
+_EMPTY_CONTAINERS: Final[tuple[Any, ...]] = ([], {})
 
 
 class _Pass:

@@ -336,8 +336,8 @@ class ControlPlane:
         binaries = {name: await asyncio.to_thread(self._cache.ensure, part, name) for part, name in wanted}
         self._ports = _Ports.choose()
         await asyncio.to_thread(self._prepare)
-        for name, path in binaries.items():
-            command = [str(path), *_FLAGS[name](self._files, self._ports)]
+        for name, binary in binaries.items():
+            command = [str(binary), *_FLAGS[name](self._files, self._ports)]
             self._processes[name] = _Process(name, command, self._files.root / f"{name}.log")
         self._progress("starting etcd and kube-apiserver")
         self._launch("etcd")
@@ -348,8 +348,8 @@ class ControlPlane:
             self._progress("starting kube-controller-manager and kube-scheduler")
             self._launch("kube-controller-manager")
             self._launch("kube-scheduler")
-            path = "/api/v1/namespaces/default/serviceaccounts/default"
-            await self._wait("kube-controller-manager", path)
+            account = "/api/v1/namespaces/default/serviceaccounts/default"
+            await self._wait("kube-controller-manager", account)
         self._progress(f"control plane ready at {self.url}")
 
     def _prepare(self) -> None:
