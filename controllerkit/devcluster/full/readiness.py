@@ -14,6 +14,7 @@ from controllerkit.objects.kinds import NODE, POD
 
 __all__ = ["dns_answers", "forget_readiness", "get_or_none", "is_ready"]
 
+DNS_PORT: Final = 53
 DNS_TIMEOUT_S: Final = 0.3
 _TYPE_A: Final = 1
 _CLASS_IN: Final = 1
@@ -84,7 +85,7 @@ async def dns_answers(server: str, name: str) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
         channel.setblocking(False)
         try:
-            await loop.sock_connect(channel, (server, 53))
+            await loop.sock_connect(channel, (server, DNS_PORT))
             await loop.sock_sendall(channel, query)
             answer = await asyncio.wait_for(loop.sock_recv(channel, 4096), DNS_TIMEOUT_S)
         except (OSError, TimeoutError):

@@ -93,6 +93,25 @@ asyncio.run(main())
 """
 
 
+async def test_two_clusters_at_once_do_not_meet(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "one")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            async with FullCluster(cache=BinaryCache(), data_dir=tmp_path / "two") as cluster:
+                assert other.stdout is not None
+                told = json.loads(await asyncio.to_thread(other.stdout.readline))
+                assert told["netns"] != cluster.netns
+                async with cluster.connect() as client:
+                    assert len((await client.list(POD)).items) == 1
+        finally:
+            other.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 15
+    while told["netns"] not in sweep() and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    assert not (NETNS_FOLDER / told["netns"]).exists()
+
+
 def test_a_killed_owner_takes_every_process_with_it_and_the_sweep_removes_the_rest(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
