@@ -21,6 +21,7 @@ ImageMaker = Callable[[str], Awaitable[Image | None]]
 """The image for a reference, or None where it is unknown; may take minutes when a binary has to be built."""
 
 _DOCKER_HUB: Final = "docker.io"
+STOP_TIMEOUT_S: Final = 1.0
 
 
 def references(name: str, tag: str, registry: str) -> list[str]:
@@ -65,7 +66,7 @@ class Registry:
         application.router.add_get("/v2/", self._version)
         application.router.add_get("/v2/{name:.+}/manifests/{reference}", self._manifest)
         application.router.add_get("/v2/{name:.+}/blobs/{digest}", self._blob)
-        self._runner = web.AppRunner(application, access_log=None)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_TIMEOUT_S)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, "127.0.0.1", port).start()
