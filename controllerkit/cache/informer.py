@@ -115,8 +115,9 @@ class Informer:
         self.store.add_index(name, function)
 
     async def run(self) -> None:
-        """Lists and watches until cancelled."""
+        """Lists and watches until cancelled. Run again, it goes on from what it has."""
         event: machine.Event = machine.Started()
+        self._state = machine.Empty(self._state.memory)
         try:
             while True:
                 self._state, effects = machine.step(self._state, event, self._clock.monotonic())

@@ -137,13 +137,15 @@ class EmbeddedBed(_ProcessBed):
 
     async def _start(self) -> None:
         from controllerkit.apiserver import ApiServer
-        from controllerkit.devcluster.controllers import embedded_controllers
+        from controllerkit.devcluster.controllers.binder import ClaimBinder, VolumePhases
+        from controllerkit.devcluster.controllers.endpoints import EndpointsReconciler
+        from controllerkit.devcluster.controllers.scheduler import Scheduler
 
         server = ApiServer()
         await server.start()
         self._stack.push_async_callback(server.stop)
         server.write_kubeconfig(self.kubeconfig)
-        await self._connect_and_run_node(*embedded_controllers())
+        await self._connect_and_run_node(Scheduler(), ClaimBinder(), VolumePhases(), EndpointsReconciler())
 
 
 class RealBed(_ProcessBed):
