@@ -117,7 +117,7 @@ def _default_class(registry: Registry, value: Value) -> None:
         return
     defaults = [
         item
-        for item in registry.store.collection("storageclasses").scan()
+        for item in registry.store.collection("storageclasses.storage.k8s.io").scan()
         if (item.meta.annotations or {}).get(_DEFAULT_CLASS) == "true"
     ]
     if defaults:
