@@ -169,9 +169,7 @@ def service_account_keys(folder: Path) -> tuple[Path, Path]:
         key = ec.generate_private_key(ec.SECP256R1())
         public.parent.mkdir(parents=True, exist_ok=True)
         public.write_bytes(
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
+            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         )
         write_private(private, _pem_of_key(key))
     return private, public
@@ -187,9 +185,7 @@ def kubeconfig(path: Path, *, server: str, authority: bytes, identity: Identity,
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": cluster,
-        "clusters": [
-            {"name": cluster, "cluster": {"server": server, "certificate-authority-data": inline(authority)}}
-        ],
+        "clusters": [{"name": cluster, "cluster": {"server": server, "certificate-authority-data": inline(authority)}}],
         "users": [
             {
                 "name": user,

@@ -177,7 +177,9 @@ class ChildProcess:
             raise
         except ControllerkitError as error:
             reason = f" ({last[0]})" if last else ""
-            raise DevClusterError(self._sentence(f"{self.name}: {what} did not happen in {timeout_s:g} s{reason}")) from error
+            raise DevClusterError(
+                self._sentence(f"{self.name}: {what} did not happen in {timeout_s:g} s{reason}")
+            ) from error
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal, if it is still running."""
