@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -37,6 +38,12 @@ __all__ = ["Bed", "BedKind", "open_bed"]
 
 Progress = Callable[[str], None]
 ETCD_OF_THE_CONTROL_PLANE = "etcd-3.7"
+API_SERVER_NAMES = (
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+)
 
 
 class BedKind(StrEnum):
@@ -55,6 +62,7 @@ class Bed(ABC):
         client: an administrator's client.
         kubeconfig: the same for other processes; 0600.
         images: what Pods can run.
+        keeps_state: whether objects and volumes are there again at the next start on the same ``data_dir``.
         shell_prefix: what a person types before ``kubectl`` to reach it, empty where nothing is needed.
     """
 
@@ -63,8 +71,11 @@ class Bed(ABC):
     kubeconfig: Path
     shell_prefix: tuple[str, ...] = ()
 
-    def __init__(self, *, data_dir: Path, cache: BinaryCache, images: ImageTable, progress: Progress) -> None:
+    def __init__(
+        self, *, data_dir: Path, cache: BinaryCache, images: ImageTable, progress: Progress, keeps_state: bool
+    ) -> None:
         self.data_dir = data_dir
+        self.keeps_state = keeps_state
         self.cache = cache
         self.images = images
         self.progress = progress
@@ -121,12 +132,14 @@ class Bed(ABC):
 class _ProcessBed(Bed):
     """Pods as processes: what the embedded and the real bed share."""
 
+    _api_server = ""
+
     async def _connect_and_run_node(self, *reconcilers: Reconciler[Object]) -> None:
         from controllerkit.devcluster.node import Node
 
         await self._connect()
         await self._run_controllers(*reconcilers)
-        node = Node(self.client, data_dir=self.data_dir / "node", images=self.images)
+        node = Node(self.client, data_dir=self.data_dir / "node", images=self.images, api_server=self._api_server)
         await self._run_until_stopped("the node", node.run(), node.ready)
 
 
@@ -136,15 +149,26 @@ class EmbeddedBed(_ProcessBed):
     kind = BedKind.EMBEDDED
 
     async def _start(self) -> None:
-        from controllerkit.apiserver import ApiServer
+        from controllerkit.apiserver import ApiServer, TlsFiles
         from controllerkit.devcluster.controllers.binder import ClaimBinder, VolumePhases
         from controllerkit.devcluster.controllers.endpoints import EndpointsReconciler
         from controllerkit.devcluster.controllers.scheduler import Scheduler
+        from controllerkit.devcluster.pki import Authority
 
-        server = ApiServer()
+        folder = self.data_dir / "api-server"
+        folder.mkdir(exist_ok=True)
+        authority = Authority.load(folder) or Authority.create("controllerkit")
+        serving = authority.issue("kube-apiserver", names=["localhost", *API_SERVER_NAMES], addresses=["127.0.0.1"])
+        certificate, key = serving.write(folder, "serving")
+        server = ApiServer(
+            tls=TlsFiles(certificate=certificate, key=key, ca=authority.save(folder)),
+            token=secrets.token_urlsafe(32),
+            data_dir=folder / "state" if self.keeps_state else None,
+        )
         await server.start()
         self._stack.push_async_callback(server.stop)
         server.write_kubeconfig(self.kubeconfig)
+        self._api_server = server.url
         await self._connect_and_run_node(Scheduler(), ClaimBinder(), VolumePhases(), EndpointsReconciler())
 
 
@@ -165,6 +189,7 @@ class RealBed(_ProcessBed):
         self._stack.push_async_callback(plane.stop)
         await plane.start()
         self.kubeconfig = plane.kubeconfig
+        self._api_server = plane.url
         await self._connect_and_run_node()
 
 
@@ -215,7 +240,11 @@ async def open_bed(
     except OSError as error:
         raise DevClusterError(f"cannot write to {folder} ({error.strerror}); choose another with --data-dir") from error
     bed = _BEDS[BedKind(kind)](
-        data_dir=folder, cache=cache, images=images or ImageTable.default(cache), progress=progress
+        data_dir=folder,
+        cache=cache,
+        images=images or ImageTable.default(cache),
+        progress=progress,
+        keeps_state=data_dir is not None,
     )
     try:
         await bed.start()
