@@ -19,14 +19,24 @@ HOSTILE_STEPS = 60
 CALM_STEPS = 250
 
 
+REACHABLE = {"": ("3.7.3",), "3.5": ("3.5.26", "3.6.16"), "3.6": ("3.6.16", "3.7.3"), "3.7": ("3.7.3",)}
+"""Versions a cluster may be asked for, by the newest minor in it: 3.7 beside 3.6 is on its way there."""
+
+
+def newest_running(world: World) -> str:
+    entries = world.status.get("memberStatuses", ())
+    seen = [version for entry in entries for version in (entry["version"], entry["runVersion"])]
+    running = [process.version for process in world.etcd.processes.values()]
+    return max([*seen, *running], default="").rpartition(".")[0]
+
+
 async def live(seed: int) -> World:
     world = World(seed, {"size": (1, 3, 3, 5)[seed % 4], "version": ("3.6.16", "3.7.3")[seed % 2]})
     try:
         for _ in range(HOSTILE_STEPS):
             await world.step()
         world.hostile = False
-        settled = world.status.get("currentVersion") or "3.7.3"
-        version = "3.7.3" if settled.startswith("3.7") or world.rng.random() < 0.5 else settled
+        version = world.rng.choice(REACHABLE[newest_running(world)])
         world.set_spec(size=world.rng.choice((1, 3, 5)), version=version, paused=False)
         for _ in range(CALM_STEPS):
             await world.step()

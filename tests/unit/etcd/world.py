@@ -397,9 +397,11 @@ class World:
         found = []
         if len(cluster.voters) != size or len(cluster.members) != size:
             found.append(f"{len(cluster.voters)} voters of {len(cluster.members)} members, {size} wanted")
-        for kind in ("Pod", "PersistentVolumeClaim"):
-            if set(self.api.of(kind)) != names:
-                found.append(f"{kind}s {sorted(self.api.of(kind))}, members {sorted(names)}")
+        found += [
+            f"{kind}s {sorted(self.api.of(kind))}, members {sorted(names)}"
+            for kind in ("Pod", "PersistentVolumeClaim")
+            if set(self.api.of(kind)) != names
+        ]
         if len(self.etcd.alive(cluster)) != size:
             found.append("not every member runs")
         roles = {pod["metadata"]["labels"]["etcd_role"] for pod in self.api.of("Pod").values()}
