@@ -116,13 +116,9 @@ def apply(
     """The object after ``manager`` has applied ``config``, with its ``managedFields``.
 
     Raises:
-        BadRequest: no manager is named, or the configuration brings managedFields of its own.
+        BadRequest: the configuration brings managedFields of its own.
         Conflict: another manager has set one of the fields to something else, and ``force`` is not given.
     """
-    if not manager:
-        raise BadRequest(
-            'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-        )
     if (config.get("metadata") or {}).pop("managedFields", None):
         raise BadRequest("metadata.managedFields must be nil")
     managers = _decode(((live or {}).get("metadata") or {}).get("managedFields") or ())
@@ -174,8 +170,7 @@ def _conflict(clashes: list[tuple[_Manager, Path]]) -> Conflict:
     for owner, path in sorted(clashes, key=lambda clash: (clash[0].name, clash[1])):
         using = f" using {owner.api_version}" if owner.operation == "Update" else ""
         sub = f' with subresource "{owner.subresource}"' if owner.subresource else ""
-        when = f" at {owner.time}" if owner.operation == "Update" and owner.time else ""
-        message = f'conflict with "{owner.name}"{sub}{using}{when}'
+        message = f'conflict with "{owner.name}"{sub}{using}'
         causes.append({"reason": "FieldManagerConflict", "message": message, "field": dotted(path)})
     if len(causes) == 1:
         head = f"Apply failed with 1 conflict: {causes[0]['message']}: {causes[0]['field']}"

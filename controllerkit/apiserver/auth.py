@@ -118,6 +118,7 @@ class Authenticator:
             "metadata": {
                 "name": metadata["name"],
                 "namespace": metadata["namespace"],
+                "uid": metadata["uid"],
                 "creationTimestamp": rfc3339(now),
             },
             "spec": {"expirationSeconds": life_s, "boundObjectRef": None, **spec, "audiences": audiences},
@@ -128,7 +129,7 @@ class Authenticator:
         """The status of a TokenReview."""
         user = self.user_of(str((request.get("spec") or {}).get("token", "")), now)
         if user is None:
-            return {"user": {}, "error": "[invalid bearer token]"}
+            return {"user": {}, "error": "invalid bearer token"}
         audiences = (request.get("spec") or {}).get("audiences") or [ISSUER]
         return {"authenticated": True, "user": user.to_dict(), "audiences": list(audiences)}
 

@@ -339,6 +339,18 @@ def _role(value: Value) -> None:
     value.setdefault("rules", None)
 
 
+def _event(value: Value) -> None:
+    _set(
+        value,
+        source={},
+        firstTimestamp=None,
+        lastTimestamp=None,
+        eventTime=None,
+        reportingComponent="",
+        reportingInstance="",
+    )
+
+
 def _disruption_budget(value: Value) -> None:
     _set(_set(value, status={})["status"], disruptionsAllowed=0, currentHealthy=0, desiredHealthy=0, expectedPods=0)
 
@@ -365,6 +377,7 @@ _DEFAULTS: Final[Mapping[str, Callable[[Value], None]]] = {
     "Role": _role,
     "ClusterRole": _role,
     "PodDisruptionBudget": _disruption_budget,
+    "Event": _event,
 }
 
 

@@ -38,7 +38,11 @@ def to_core(value: dict[str, Any]) -> dict[str, Any]:
 
 def from_core(value: dict[str, Any]) -> dict[str, Any]:
     """A stored Event as ``events.k8s.io/v1`` shows it."""
-    return _renamed(value, _FROM_CORE, "events.k8s.io/v1")
+    shown = _renamed(value, _FROM_CORE, "events.k8s.io/v1")
+    for name in ("reportingController", "reportingInstance"):
+        if not shown.get(name):
+            shown.pop(name, None)
+    return shown
 
 
 FIELDS: Final = {

@@ -15,7 +15,7 @@ from aiohttp import web
 from controllerkit.apiserver import discovery, openapi, subresources
 from controllerkit.apiserver.auth import Authenticator
 from controllerkit.apiserver.decoding import decode_body
-from controllerkit.apiserver.patch import patch_object
+from controllerkit.apiserver.patch import APPLY, patch_object
 from controllerkit.apiserver.paths import ApiPath, parse_path
 from controllerkit.apiserver.reading import ListOptions, list_page, watch_start
 from controllerkit.apiserver.registry import Registry, Written
@@ -121,6 +121,8 @@ class Api:
                 return web.Response(body=msgspec.json.encode(body), headers={"Content-Type": kind})
             value = discovery.core_versions(self._host()) if path == "/api" else discovery.group_list(resources)
         elif path == "/openapi/v2":
+            if "protobuf" in request.headers.get("Accept", ""):
+                return web.Response(body=openapi.V2_PROTOBUF, headers={"Content-Type": openapi.V2_PROTOBUF_TYPE})
             value = openapi.openapi_v2(resources)
         elif path == "/openapi/v3":
             value = openapi.openapi_v3_index(resources, self._registry.store.rv)
@@ -235,7 +237,8 @@ class Api:
         return response
 
     def _options(self, request: web.BaseRequest, kind: str) -> WriteOptions:
-        return WriteOptions.parse(request.query, agent=request.headers.get("User-Agent", ""), kind=kind)
+        agent, applied = request.headers.get("User-Agent", ""), request.content_type == APPLY
+        return WriteOptions.parse(request.query, agent=agent, kind=kind, applied=applied)
 
     async def _object(self, request: web.BaseRequest, kind: str) -> dict[str, Any]:
         content_type = request.content_type or _JSON
@@ -250,7 +253,7 @@ class Api:
         options = self._options(request, "CreateOptions")
         body = await self._object(request, kind)
         if kind in _REVIEWS and not target.resource.custom:
-            return self._review(kind, body)
+            return self._review(target, body)
         if target.resource.collection == "bindings":
             pods = self._registry.resource("", "pods")
             name = (body.get("metadata") or {}).get("name", "")
@@ -262,7 +265,9 @@ class Api:
         written = self._registry.create(target, body, options, self._now())
         return self._written(request, target, written)
 
-    def _review(self, kind: str, body: dict[str, Any]) -> web.Response:
+    def _review(self, target: Target, body: dict[str, Any]) -> web.Response:
+        kind = target.resource.kind
+        body["apiVersion"] = target.api_version
         if kind == "TokenReview":
             body["status"] = self._authenticator.review_token(body, self._now())
         else:

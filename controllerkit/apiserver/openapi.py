@@ -13,7 +13,7 @@ from typing import Any, Final
 from controllerkit.apiserver.resources import Resource, Version
 from controllerkit.apiserver.shapes import builtin_definition_name, builtin_definitions
 
-__all__ = ["openapi_v2", "openapi_v3", "openapi_v3_index"]
+__all__ = ["V2_PROTOBUF", "V2_PROTOBUF_TYPE", "openapi_v2", "openapi_v3", "openapi_v3_index"]
 
 Value = dict[str, Any]
 
@@ -26,6 +26,14 @@ _PATCHES: Final = (
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
 )
+V2_PROTOBUF_TYPE: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+V2_PROTOBUF: Final = b"\x0a\x032.0\x12\x19\x0a\x0aKubernetes\x12\x0bunversioned"
+"""A version 2 document without definitions, as the protobuf that kubectl asks for.
+
+kubectl reads it only for kinds that version 3 does not hold (a CustomResourceDefinition and its first object in one
+file), finds no definition, and leaves validation to the server.
+"""
+
 _OBJECT_META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
 

@@ -11,11 +11,14 @@ import yaml
 from jsonpointer import JsonPointerException
 
 from controllerkit.apiserver.apply import apply
-from controllerkit.apiserver.registry import Registry, Written
+from controllerkit.apiserver.registry import Registry, Written, plain_error
 from controllerkit.apiserver.requests import Target, WriteOptions
 from controllerkit.apiserver.status import EMPTY, unsupported_media_type
 from controllerkit.apiserver.strategic import strategic_merge
+from controllerkit.apiserver.structural import prune
+from controllerkit.apiserver.typed import TypeMismatch, conform, conform_metadata
 from controllerkit.errors import BadRequest, Invalid, NotFound, UnsupportedMediaType
+from controllerkit.objects import split_api_version
 
 __all__ = ["json_patch", "merge_patch", "patch_object", "patched"]
 
@@ -110,7 +113,32 @@ def patch_object(
     value.setdefault("metadata", {})
     if value["metadata"].get("managedFields") is None and managers:
         value["metadata"]["managedFields"] = managers
-    return registry.update(target, value, options, now)
+    return registry.update(target, value, options, now, patched=True)
+
+
+def _type_of(config: Value) -> str:
+    group, version = split_api_version(str(config.get("apiVersion") or ""))
+    return f"{group}/{version}, Kind={config.get('kind') or ''}"
+
+
+def _check_declared(target: Target, config: Value) -> None:
+    """An applied field that the schema does not know cannot be owned, so it is refused and not dropped."""
+    copied = msgspec.json.decode(msgspec.json.encode(config))
+    try:
+        if target.version.schema is None:
+            unknown = conform(target.version.shape, copied, target.resource.kind)
+        else:
+            unknown = [*conform_metadata(copied, target.resource.kind), *prune(target.version.shape, copied)]
+    except TypeMismatch:
+        # Decoding says it better.
+        return
+    if unknown:
+        metadata = config["metadata"]
+        name = f"{metadata.get('namespace', '')}/{metadata['name']}"
+        raise plain_error(
+            f"failed to create typed patch object ({name}; {_type_of(config)}): .{unknown[0]}: "
+            "field not declared in schema"
+        )
 
 
 def _apply(registry: Registry, target: Target, body: bytes, options: WriteOptions, now: datetime) -> Written:
@@ -120,11 +148,12 @@ def _apply(registry: Registry, target: Target, body: bytes, options: WriteOption
         raise BadRequest(f"error decoding YAML: {error}") from error
     if not isinstance(config, dict):
         raise BadRequest("error decoding YAML: the applied configuration is no object")
-    for name, wanted in (("apiVersion", target.api_version), ("kind", target.resource.kind)):
-        if not config.get(name):
-            raise BadRequest(f"invalid object type: {name} must be set to {wanted} in an applied configuration")
     metadata = config.setdefault("metadata", {})
-    if metadata.setdefault("name", target.name) != target.name:
+    metadata.setdefault("name", target.name)
+    if not config.get("apiVersion") or not config.get("kind"):
+        raise BadRequest(f"invalid object type: {_type_of(config)}")
+    _check_declared(target, config)
+    if metadata["name"] != target.name:
         raise BadRequest(
             f"the name of the object ({metadata['name']}) does not match the name on the URL ({target.name})"
         )
@@ -147,4 +176,4 @@ def _apply(registry: Registry, target: Target, body: bytes, options: WriteOption
     )
     if live is None:
         return registry.create(target, value, options, now)
-    return registry.update(target, value, options, now)
+    return registry.update(target, value, options, now, patched=True)

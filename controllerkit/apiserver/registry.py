@@ -173,15 +173,19 @@ class Registry:
             errors += validate_builtin(resource.kind, value)
             errors += strategies.validate_special(resource, value)
         if errors:
-            raise invalid(resource.group, value.get("kind") or resource.kind, value["metadata"].get("name", ""), errors)
+            # Events are refused in the words of the API they are stored in.
+            group = "" if resource.group == _EVENTS_GROUP else resource.group
+            raise invalid(group, value.get("kind") or resource.kind, value["metadata"].get("name", ""), errors)
 
     def _put(self, resource: Resource, value: Value) -> Item:
         return self.store.put(resource.collection, value, resource.selectable_fields(value))
 
     # Update.
 
-    def update(self, target: Target, body: Value, options: WriteOptions, now: datetime) -> Written:
-        """Replaces the object, or its status.
+    def update(
+        self, target: Target, body: Value, options: WriteOptions, now: datetime, *, patched: bool = False
+    ) -> Written:
+        """Replaces the object, or its status. ``patched`` bodies were made from the object itself.
 
         Raises:
             Conflict: resourceVersion or uid is not the current one.
@@ -200,11 +204,11 @@ class Registry:
             if resource.create_on_update and not target.subresource and not metadata.get("resourceVersion"):
                 return self.create(target, body, options, now)
             raise not_found(resource.group, resource.plural, target.name)
-        self._check_version(target, existing, metadata)
+        self._check_version(target, existing, metadata, patched=patched)
         written = self.replace(target, existing, value, options, now)
         return replace(written, warnings=tuple(warnings))
 
-    def _check_version(self, target: Target, existing: Item, metadata: Value) -> None:
+    def _check_version(self, target: Target, existing: Item, metadata: Value, *, patched: bool) -> None:
         resource = target.resource
         names = (resource.group, resource.plural, target.name)
         version = metadata.get("resourceVersion", "")
@@ -217,7 +221,8 @@ class Registry:
             why = FieldError.invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise invalid(resource.group, resource.plural, target.name, [why])
         uid = metadata.get("uid")
-        if uid and uid != existing.uid:
+        # A PUT's uid is a precondition; a patch that brings another one changes what cannot change.
+        if uid and uid != existing.uid and not patched:
             raise conflict(
                 *names,
                 f"StorageError: invalid object, Code: 4, Key: /registry/{resource.plural}/{existing.key}, "

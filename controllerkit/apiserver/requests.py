@@ -43,8 +43,10 @@ class WriteOptions:
     force: bool = False
 
     @classmethod
-    def parse(cls, query: Mapping[str, str], *, agent: str, kind: str) -> WriteOptions:
+    def parse(cls, query: Mapping[str, str], *, agent: str, kind: str, applied: bool = False) -> WriteOptions:
         """From the query; ``agent`` (the User-Agent) names the manager where the query does not.
+
+        ``applied`` patches must name their manager themselves, and only they may force.
 
         Raises:
             Invalid: a value is outside its enumeration; ``kind`` names the options (CreateOptions, ...).
@@ -52,6 +54,13 @@ class WriteOptions:
         validation = query.get("fieldValidation", "")
         if validation not in _VALIDATIONS:
             raise invalid(_META_GROUP, kind, "", [FieldError.unsupported("fieldValidation", validation, _VALIDATIONS)])
+        errors = []
+        if applied and not query.get("fieldManager"):
+            errors.append(FieldError.required("fieldManager", "is required for apply patch"))
+        if not applied and query.get("force"):
+            errors.append(FieldError.forbidden("force", "may not be specified for non-apply patch"))
+        if errors:
+            raise invalid(_META_GROUP, kind, "", errors)
         return cls(
             manager=query.get("fieldManager") or agent.partition("/")[0],
             dry_run=parse_dry_run(query.get("dryRun"), kind),

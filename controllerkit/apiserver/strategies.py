@@ -56,7 +56,10 @@ def prepare_create(resource: Resource, version: Version, value: Value, now: date
         metadata["generation"] = 1
     if resource.custom:
         return
-    if resource.kind == "Pod":
+    if resource.kind == "Event":
+        # Both APIs of events come here, in the stored form.
+        apply_builtin_defaults("Event", value)
+    elif resource.kind == "Pod":
         value["status"]["qosClass"] = pod_qos_class(value["spec"])
     elif resource.kind == "CustomResourceDefinition":
         crds.prepare_create(value)
@@ -194,3 +197,8 @@ def validate_special(resource: Resource, value: Value) -> Iterator[FieldError]:
     """Findings of kinds that have a module of their own."""
     if resource.kind == "CustomResourceDefinition":
         yield from crds.validate_definition(value)
+    elif resource.group == "events.k8s.io":
+        if not value.get("eventTime"):
+            yield FieldError.required("eventTime")
+        if value.get("type") not in ("Normal", "Warning"):
+            yield FieldError.invalid("type", value.get("type", ""), f"has invalid value: {value.get('type', '')}")
