@@ -20,12 +20,22 @@ from operators.etcd.cluster.model import (
     MoveLeader,
     Observed,
     PromoteMember,
+    Refused,
     RemoveMember,
     RepairService,
     SetRole,
 )
 from operators.etcd.cluster.observe import Dial, endpoint_of
-from operators.etcd.wire import EtcdApi, EtcdError, MemberExists, MemberNotFound, NotLeader, NotLearner
+from operators.etcd.wire import (
+    EtcdApi,
+    EtcdError,
+    MemberExists,
+    MemberNotFound,
+    NotLeader,
+    NotLearner,
+    TooManyLearners,
+    UnhealthyCluster,
+)
 
 __all__ = ["act"]
 
@@ -35,8 +45,8 @@ KubernetesAction = (
 EtcdAction = AddMember | PromoteMember | RemoveMember | MoveLeader
 
 
-async def act(client: Client, dial: Dial, observed: Observed, action: ClusterAction) -> str:
-    """Does it. Returns what etcd said where it would not, "" where all is done.
+async def act(client: Client, dial: Dial, observed: Observed, action: ClusterAction) -> Refused | None:
+    """Does it. Returns what etcd said where it would not, None where all is done.
 
     Raises:
         ApiError, TransportError: the API server did not do it.
@@ -45,10 +55,12 @@ async def act(client: Client, dial: Dial, observed: Observed, action: ClusterAct
         try:
             await _act_on_etcd(dial, observed, action)
         except EtcdError as error:
-            return str(getattr(error, "message", "")) or "no member answers"
-        return ""
+            message = str(getattr(error, "message", "")) or "no member answers"
+            never_proposed = isinstance(error, UnhealthyCluster | TooManyLearners)
+            return Refused(message, action.member if isinstance(action, AddMember) and never_proposed else "")
+        return None
     await _act_on_kubernetes(client, observed, cast("KubernetesAction", action))
-    return ""
+    return None
 
 
 async def _act_on_kubernetes(client: Client, observed: Observed, action: KubernetesAction) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "PodView",
     "Probe",
     "PromoteMember",
+    "Refused",
     "RemoveMember",
     "RepairService",
     "SetRole",
@@ -102,6 +103,14 @@ class Membership:
         return {name_of(member): member for member in self.members}
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """etcd's "not now". ``unused`` is the name of a member that it certainly did not add, "" for any other action."""
+
+    message: str
+    unused: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
     """One look at a cluster; every part was read from its source in this pass, not from a cache.
@@ -110,7 +119,7 @@ class Observed:
         foreign: objects that have the names of ours and are not ours, as ``Kind name``.
         membership: None where no member of this cluster answers.
         probes: by Pod name, for Pods that have an address.
-        refused: what etcd said to the last action, "" where it did as it was asked.
+        refused: what etcd said to the last action; None where it did as it was asked.
     """
 
     cluster: EtcdCluster
@@ -121,7 +130,7 @@ class Observed:
     membership: Membership | None = None
     probes: Mapping[str, Probe] = field(default_factory=dict)
     mapping: VersionMap = field(default_factory=VersionMap)
-    refused: str = ""
+    refused: Refused | None = None
 
     def healthy(self, name: str) -> bool:
         """Whether this member answered as it should."""

@@ -18,7 +18,7 @@ from controllerkit.errors import NotFound
 from controllerkit.objects import Key, Object, controller_of, kinds
 from operators.etcd import render
 from operators.etcd.api import EtcdCluster
-from operators.etcd.cluster.model import Membership, Observed, PodView, Probe, VolumeView
+from operators.etcd.cluster.model import Membership, Observed, PodView, Probe, Refused, VolumeView
 from operators.etcd.versions import Version, VersionMap
 from operators.etcd.wire import EtcdApi, EtcdError, EtcdRefused, MemberList, NotForLearners, Status
 
@@ -31,7 +31,9 @@ HEALTH_KEY: Final = "health"
 """Read, never written: etcd's own health check asks for the same."""
 
 
-async def observe(client: Client, dial: Dial, key: Key, mapping: VersionMap, *, refused: str = "") -> Observed | None:
+async def observe(
+    client: Client, dial: Dial, key: Key, mapping: VersionMap, *, refused: Refused | None = None
+) -> Observed | None:
     """One look at the cluster ``key``; None where it is gone or going, when its objects go with it.
 
     Raises:

@@ -14,7 +14,7 @@ from controllerkit.objects import Key, kinds
 from operators.etcd.api import EtcdCluster
 from operators.etcd.cluster.act import act
 from operators.etcd.cluster.analyze import analyze
-from operators.etcd.cluster.model import ClusterAction, Observed
+from operators.etcd.cluster.model import ClusterAction, Observed, Refused
 from operators.etcd.cluster.observe import Dial, observe
 from operators.etcd.versions import Version, VersionMap
 from operators.etcd.wire import EtcdApi, EtcdClient
@@ -38,11 +38,11 @@ class EtcdClusterReconciler(PlanningReconciler[EtcdCluster, Observed, ClusterAct
         self._mapping = mapping or VersionMap()
         self._dial: Dial = dial or self._dial_gateway
         self._session: aiohttp.ClientSession | None = None
-        self._refused: dict[Key, str] = {}
+        self._refused: dict[Key, Refused] = {}
 
     async def observe(self, request: Request) -> Observed | None:
         """As `cluster.observe`."""
-        refused = self._refused.pop(request.key, "")
+        refused = self._refused.pop(request.key, None)
         return await observe(self.client, self._dial, request.key, self._mapping, refused=refused)
 
     def analyze(self, observed: Observed, now: datetime) -> Plan[ClusterAction]:

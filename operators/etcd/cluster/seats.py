@@ -138,5 +138,7 @@ def initial_cluster(observed: Observed, seats: Iterable[Seat], joining: str) -> 
 
 
 def next_member(observed: Observed) -> str:
-    """A name that no member ever had."""
+    """A name that no member ever had: the one etcd would not add the last time, else a new one."""
+    if observed.refused is not None and observed.refused.unused:
+        return observed.refused.unused
     return member_name(observed.cluster, highest_ordinal(observed) + 1)

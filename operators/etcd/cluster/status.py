@@ -53,7 +53,7 @@ def status_of(observed: Observed, intent: Intent, decision: Decision, now: datet
     current = versions.pop() if len(versions) == 1 and "" not in versions else cluster.status.current_version
     plan = [str(action) for action in decision.actions]
     if observed.refused:
-        plan.append(f"asked again, since etcd said: {observed.refused}")
+        plan.append(f"asked again, since etcd said: {observed.refused.message}")
     target = (
         str(intent.version) if intent.version and current and decision.outdated and _changes(intent, current) else ""
     )

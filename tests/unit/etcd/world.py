@@ -16,7 +16,7 @@ from controllerkit.objects import Key, LabelSelector, Object
 from operators.etcd.api import EtcdCluster
 from operators.etcd.cluster.act import act
 from operators.etcd.cluster.analyze import analyze
-from operators.etcd.cluster.model import MoveLeader, RemoveMember, quorum
+from operators.etcd.cluster.model import MoveLeader, Refused, RemoveMember, quorum
 from operators.etcd.cluster.observe import observe
 from operators.etcd.versions import Version, VersionMap
 from tests.unit.etcd.raft import Cluster, Disk, Etcd, FakeClient, Process, Violation
@@ -145,7 +145,7 @@ class World:
         self.hostile = hostile
         self.crashes_in = 0
         self.now = START
-        self.refused = ""
+        self.refused: Refused | None = None
         self.acknowledged = 0
         self.trace: list[str] = []
         self.addresses = 0
@@ -193,7 +193,7 @@ class World:
         if self.hostile and self.rng.random() < 0.15:
             self.crashes_in = self.rng.randint(1, 4)
         try:
-            refused, self.refused = self.refused, ""
+            refused, self.refused = self.refused, None
             observed = await observe(self.api, self.dial, KEY, VersionMap(), refused=refused)  # type: ignore[arg-type]
             assert observed is not None
             plan = analyze(observed, self.now)
@@ -206,7 +206,7 @@ class World:
                 self.refused = await act(self.api, self.dial, observed, action) or self.refused  # type: ignore[arg-type]
         except Crash:
             self.trace.append("   operator killed")
-            self.refused = ""
+            self.refused = None
             return None
         except (ServiceUnavailable, Conflict, NotFound) as error:
             self.trace.append(f"   {error}")
