@@ -134,15 +134,20 @@ def accept(value: Value, others: Mapping[str, str], now: datetime) -> bool:
     Returns whether the resource is now to be served.
     """
     names, group = value["spec"]["names"], value["spec"]["group"]
-    wanted = [names["plural"], names["singular"], *(names.get("shortNames") or ())]
-    clash = next((name for name in wanted if f"{name}.{group}" in others), None)
-    if clash is None and f"{names['kind']}.{group}" in others:
-        clash = names["kind"]
+    wanted = [
+        ("PluralConflict", names["plural"]),
+        ("SingularConflict", names["singular"]),
+        *(("ShortNamesConflict", name) for name in names.get("shortNames") or ()),
+        ("KindConflict", names["kind"]),
+        ("ListKindConflict", names["listKind"]),
+    ]
+    clash = next(((reason, name) for reason, name in wanted if f"{name}.{group}" in others), None)
     status = value.setdefault("status", {})
     conditions = status.get("conditions")
     if clash is not None:
-        message = f'"{clash}" is already in use'
-        conditions = set_condition(conditions, "NamesAccepted", False, "NameConflict", message, now=now)
+        reason, name = clash
+        message = f'"{name}" is already in use'
+        conditions = set_condition(conditions, "NamesAccepted", False, reason, message, now=now)
         if find_condition(conditions, "Established") is None:
             conditions = set_condition(
                 conditions, "Established", False, "NotAccepted", "not all names are accepted", now=now
@@ -178,6 +183,10 @@ def terminating(value: Value, now: datetime) -> None:
 def _terminating(value: Value, reason: str, message: str, now: datetime) -> None:
     status = value.setdefault("status", {})
     status["conditions"] = set_condition(status.get("conditions"), "Terminating", True, reason, message, now=now)
+
+
+REPLICAS_MAX: Final = 2**31 - 1
+"""``autoscaling/v1`` Scale counts in 32 bits."""
 
 
 def _json_path(path: str) -> tuple[str, ...]:
@@ -261,3 +270,19 @@ def names_taken(definitions: list[Mapping[str, Any]], group: str, uid: str) -> d
             if name:
                 taken[f"{name}.{group}"] = one["metadata"]["name"]
     return taken
+
+
+def validate_scale(version: Version, value: Mapping[str, Any]) -> Iterator[FieldError]:
+    """Findings at the places a custom resource's scale subresource reads: a count of replicas is a natural number."""
+    if version.scale is None:
+        return
+    for path in (version.scale.spec, version.scale.status):
+        found: Any = value
+        for step in path:
+            found = found.get(step) if isinstance(found, Mapping) else None
+        if isinstance(found, int) and not isinstance(found, bool):
+            if found < 0:
+                yield FieldError.invalid("." + ".".join(path), found, "should be a non-negative integer")
+            elif found > REPLICAS_MAX:
+                detail = f"should be less than or equal to {REPLICAS_MAX}"
+                yield FieldError.invalid("." + ".".join(path), found, detail)

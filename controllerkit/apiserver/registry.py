@@ -14,6 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from controllerkit.apiserver import admission, apply, events, strategies
+from controllerkit.apiserver.crds import validate_scale
 from controllerkit.apiserver.decoding import decode_object
 from controllerkit.apiserver.metadata import check_metadata, check_metadata_update, fill_metadata, generate_name
 from controllerkit.apiserver.requests import DeleteOptions, Target, WriteOptions
@@ -169,6 +170,7 @@ class Registry:
             if value.get("kind") != resource.kind:
                 errors.append(FieldError.invalid("kind", value.get("kind"), f"must be {resource.kind}"))
             errors += validate(target.version.schema, value)
+            errors += validate_scale(target.version, value)
         else:
             errors += validate_builtin(resource.kind, value)
             errors += strategies.validate_special(resource, value)

@@ -331,6 +331,20 @@ async def test_scale_beyond_the_schema_is_invalid(server: Server, widgets: Custo
     assert answer.code == 422
 
 
+async def test_a_negative_count_of_replicas_is_invalid_without_a_minimum_in_the_schema(
+    server: Server, widgets: Custom, fresh_definition: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    version = copy.deepcopy(widgets.definition["spec"]["versions"][0])
+    open_schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version["schema"]["openAPIV3Schema"]["properties"]["spec"] = open_schema
+    version.pop("selectableFields")
+    body = await fresh_definition(versions=[version])
+    free = Custom(body["spec"]["group"], widgets.plural, widgets.kind, widgets.ns, body)
+    answer = await server.post(free.path(), free.new("a", {"size": -3}))
+    assert (answer.code, answer["reason"]) == (422, "Invalid")
+    assert answer["message"].endswith("is invalid: .spec.size: Invalid value: -3: should be a non-negative integer")
+
+
 async def test_scale_from_an_old_revision_conflicts(server: Server, widgets: Custom) -> None:
     await server.make(widgets.path(), widgets.new("a", {"size": 3}))
     scale = await server.get(widgets.path("a", "scale"))
