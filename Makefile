@@ -8,7 +8,7 @@ API ?= embedded
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help setup system binaries demo test test-real lint format lock clean
+.PHONY: help setup system system-cluster binaries demo test test-real lint format lock clean
 
 help:  ## what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -21,21 +21,27 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 setup: $(VENV)/.installed  ## the virtual environment, from the lock file
 
-system:  ## the system's packages: a sandbox for Pods, and as root what the full cluster needs
-	@$(PYTHON) testbed/system.py
+system:  ## the system's package for the sandbox that Pods run in
+	@$(PYTHON) testbed/system.py $(if $(filter cluster,$(API)),--cluster)
 
-binaries: setup system  ## every real component, built once into the cache
+system-cluster:  ## and, as root, those for the full cluster
+	@$(PYTHON) testbed/system.py --cluster
+
+binaries: setup  ## every real component, built once into the cache
 	$(BIN)/python -m controllerkit.devcluster.binaries
 
 demo: setup system  ## the main job: a real etcd cluster, created and healed (API=embedded|real|cluster)
 	$(BIN)/python -m operators.etcd.demo --api $(API)
 
 test: setup system  ## everything that needs no built binaries
-	$(BIN)/python -m pytest tests/unit tests/conformance --doctest-modules controllerkit operators/etcd
+	$(BIN)/python -m pytest tests/unit tests/conformance
+	$(BIN)/python -m pytest --doctest-modules controllerkit operators
 
-test-real: binaries  ## conformance, node and operator on the real components; as root in the full real cluster too
+test-real: binaries system-cluster  ## conformance, node and operator on the real components; as root in containers too
 	$(BIN)/python -m pytest tests/conformance --api=real
-	$(BIN)/python -m pytest tests/real
+	$(BIN)/python -m pytest tests/real --bed=embedded --bed=real
+	@if [ "$$(id -u)" = 0 ]; then set -x; $(BIN)/python -m pytest tests/real/etcd --bed=cluster; \
+	else echo "not root: the scenarios in the full cluster are left out"; fi
 
 lint: setup  ## ruff, formatting, types, the layers
 	$(BIN)/ruff check .

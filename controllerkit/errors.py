@@ -272,28 +272,27 @@ class BinaryUnavailable(DevClusterError):
     """A real component can neither be found nor built on this machine."""
 
 
-_BY_REASON: dict[str, type[ApiError]] = {
-    kind.reason_default: kind
-    for kind in (
-        BadRequest,
-        Unauthorized,
-        Forbidden,
-        NotFound,
-        MethodNotAllowed,
-        NotAcceptable,
-        Conflict,
-        AlreadyExists,
-        Gone,
-        Expired,
-        RequestEntityTooLarge,
-        UnsupportedMediaType,
-        Invalid,
-        TooManyRequests,
-        InternalError,
-        ServiceUnavailable,
-        ServerTimeout,
-    )
-} | {"ServerTimeout": ServerTimeout}
+_KINDS: tuple[type[ApiError], ...] = (
+    BadRequest,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    MethodNotAllowed,
+    NotAcceptable,
+    Conflict,
+    AlreadyExists,
+    Gone,
+    Expired,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+    Invalid,
+    TooManyRequests,
+    InternalError,
+    ServiceUnavailable,
+    ServerTimeout,
+)
+_BY_REASON: dict[str, type[ApiError]] = {kind.reason_default: kind for kind in _KINDS}
+_BY_REASON["ServerTimeout"] = ServerTimeout
 
 _BY_CODE: dict[int, type[ApiError]] = {
     400: BadRequest,

@@ -1,7 +1,8 @@
 """Installs the system packages the development clusters need, where that is possible and needed.
 
-Run by ``make``. As root on a Debian-like system: bubblewrap for Pods as processes, and containerd, runc, the CNI
-plugins and iptables for the full cluster. Without root it only says what is missing; nothing else is changed.
+Run by ``make``: bubblewrap for Pods as processes, and with ``--cluster`` containerd, runc, the CNI plugins and
+iptables for the full cluster. It installs as root on a Debian-like system; elsewhere it only says what is missing.
+Without root ``--cluster`` asks for nothing more, since the full cluster needs root anyway.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from pathlib import Path
 SANDBOX = {"bwrap": "bubblewrap"}
 CLUSTER = {
     "containerd": "containerd",
+    "ctr": "containerd",
     "runc": "runc",
     "/usr/lib/cni/ptp": "containernetworking-plugins",
     "iptables": "iptables",
     "conntrack": "conntrack",
+    "mount": "mount",
     "ip": "iproute2",
     "nsenter": "util-linux",
 }
@@ -39,7 +42,7 @@ def present(program: str) -> bool:
 def main() -> int:
     """Installs or tells; fails only where Pods could not run at all."""
     root = os.geteuid() == 0
-    wanted = missing(SANDBOX) + (missing(CLUSTER) if root else [])
+    wanted = missing(SANDBOX) + (missing(CLUSTER) if root and "--cluster" in sys.argv[1:] else [])
     if not wanted:
         return 0
     if not root or shutil.which("apt-get") is None:
@@ -47,7 +50,10 @@ def main() -> int:
         return 2
     print(f"installing {' '.join(wanted)}", file=sys.stderr)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]):
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted],
+    ):
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         if done.returncode:
             print(f"{' '.join(command)} failed with status {done.returncode}", file=sys.stderr)
