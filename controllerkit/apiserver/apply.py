@@ -31,6 +31,7 @@ from controllerkit.objects import rfc3339
 __all__ = ["apply", "managers_after_update", "merge"]
 
 Value = dict[str, Any]
+_EMPTY: Final[tuple[Any, ...]] = ({}, [])
 BEFORE_FIRST: Final = "before-first-apply"
 
 
@@ -136,7 +137,7 @@ def apply(
     # A merge shares what it did not change; nothing of the live object may be edited through it.
     merged = msgspec.json.decode(msgspec.json.encode(merged))
     if mine is not None:
-        _remove_forgotten(shape, merged, mine.fields - wanted, others)
+        _remove_forgotten(shape, merged, mine.fields, wanted, others)
     unchanged = mine is not None and mine.fields == wanted and mine.api_version == api_version
     stamp = mine.time if unchanged and mine is not None else rfc3339(now)
     merged["metadata"]["managedFields"] = _encode([*others, _Manager(*identity, stamp, wanted)])
@@ -144,7 +145,7 @@ def apply(
 
 
 def _before_first(live: Value, shape: Shape, api_version: str) -> list[_Manager]:
-    fields = {path for path in fields_of(shape, live) if path[0] != ("f", "status")}
+    fields = {path for path in fields_of(shape, live, containers=True) if path[0] != ("f", "status")}
     stamp = live["metadata"].get("creationTimestamp", "")
     return [_Manager(BEFORE_FIRST, "Update", api_version, "", stamp, fields)] if fields else []
 
@@ -201,21 +202,25 @@ def dotted(path: Path) -> str:
     return text
 
 
-def _remove_forgotten(shape: Shape, value: Value, forgotten: set[Path], others: list[_Manager]) -> None:
+def _remove_forgotten(shape: Shape, value: Value, before: set[Path], wanted: set[Path], others: list[_Manager]) -> None:
     """Takes out what this manager applied before and applies no more, unless someone else owns it too."""
-    owned = set().union(*(other.fields for other in others))
-    prefixes = {path[:end] for path in owned for end in range(1, len(path) + 1)}
-    gone = sorted(path for path in forgotten if path not in owned)
+    owned = wanted.union(*(other.fields for other in others))
+    kept = {path[:end] for path in owned for end in range(1, len(path) + 1)}
+    gone = sorted((path for path in before if path not in owned), key=len)
     for path in gone:
-        whole_item = path[-1] == SELF and len(path) > 1 and path[-2][0] == "k"
-        if whole_item and path[:-1] not in prefixes:
+        if path[-1] == SELF and path[-2][0] == "k" and path[:-1] not in kept:
+            remove_path(shape, value, path[:-1])
+    for path in reversed(gone):
+        if path[-1] == SELF or _is_key(path):
+            continue
+        if path not in kept:
             remove_path(shape, value, path)
-    for path in sorted(gone, key=len, reverse=True):
-        if path[-1] != SELF and not _is_key(path):
-            remove_path(shape, value, path)
-    for path in sorted(gone, key=len, reverse=True):
-        if path[-1] == SELF and path[-2][0] == "f" and path[:-1] not in prefixes:
-            remove_path(shape, value, path)
+        # What held it and holds nothing now goes with it.
+        for end in range(len(path) - 1, 1, -1):
+            above = path[:end]
+            if above in kept or above[-1][0] != "f" or read_path(shape, value, above) not in _EMPTY:
+                break
+            remove_path(shape, value, above)
 
 
 def _is_key(path: Path) -> bool:
@@ -250,7 +255,7 @@ def managers_after_update(
     if not before:
         return []
     managers = _decode(before)
-    after, previous = set(fields_of(shape, value)), set(fields_of(shape, old))
+    after, previous = (set(fields_of(shape, one, containers=True)) for one in (value, old))
     changed = {
         path
         for path in after

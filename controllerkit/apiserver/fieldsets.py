@@ -54,24 +54,29 @@ def _key_default(shape: Shape, key: str) -> Any:
     return "TCP" if key == "protocol" else None
 
 
-def fields_of(shape: Shape, value: Any, prefix: Path = (), *, root: bool = True) -> Iterator[Path]:
-    """Every field ``value`` sets."""
+def fields_of(
+    shape: Shape, value: Any, prefix: Path = (), *, root: bool = True, containers: bool = False
+) -> Iterator[Path]:
+    """Every field ``value`` sets. ``containers`` adds the objects and lists that hold them, as updates own those."""
     if isinstance(value, Mapping) and not shape.atomic:
-        if prefix and not (shape.properties is not None and shape.values is None and value):
-            # Maps and empty objects are themselves owned; structs with fields are owned through these.
-            yield (*prefix, SELF) if value else prefix
+        if prefix and not value:
+            yield prefix
+        elif len(prefix) > 1 and containers:
+            yield (*prefix, SELF)
         for name, child in value.items():
             at_metadata = len(prefix) == 1 and prefix[0] == ("f", "metadata") and root
             if (not prefix and name in _UNOWNED_ROOT) or (at_metadata and name in _UNOWNED_METADATA):
                 continue
             below = _root_shape(shape, name) if not prefix else shape.field(name) or ANY
-            yield from fields_of(below, child, (*prefix, ("f", name)), root=root)
-    elif isinstance(value, list) and shape.list_type in ("map", "set"):
+            yield from fields_of(below, child, (*prefix, ("f", name)), root=root, containers=containers)
+    elif isinstance(value, list) and value and shape.list_type in ("map", "set"):
+        if containers:
+            yield (*prefix, SELF)
         for item in value:
             step = item_step(shape, item)
             if shape.list_type == "map":
                 yield (*prefix, step, SELF)
-                yield from _item_fields(shape.items, item, (*prefix, step))
+                yield from _item_fields(shape.items, item, (*prefix, step), containers)
             else:
                 yield (*prefix, step)
     else:
@@ -86,9 +91,9 @@ def _root_shape(shape: Shape, name: str) -> Shape:
     return shape.field(name) or ANY
 
 
-def _item_fields(shape: Shape, item: Any, prefix: Path) -> Iterator[Path]:
+def _item_fields(shape: Shape, item: Any, prefix: Path, containers: bool) -> Iterator[Path]:
     for name, child in item.items() if isinstance(item, Mapping) else ():
-        yield from fields_of(shape.field(name) or ANY, child, (*prefix, ("f", name)), root=False)
+        yield from fields_of(shape.field(name) or ANY, child, (*prefix, ("f", name)), root=False, containers=containers)
 
 
 def encode_fields(paths: Iterable[Path]) -> dict[str, Any]:
@@ -148,28 +153,24 @@ MISSING: Final = _MISSING
 
 
 def remove_path(shape: Shape, value: Any, path: Path) -> None:
-    """Takes a field out of ``value``, and containers that hold nothing after it are left to their own paths."""
+    """Takes a field, or an item of a list, out of ``value``; nothing happens where it is not there."""
     for index, step in enumerate(path):
         kind, text = step
-        last = index == len(path) - 1 or path[index + 1] == SELF
+        last = index == len(path) - 1
         if kind == "f":
             if not isinstance(value, dict) or text not in value:
                 return
             if last:
-                if index == len(path) - 1 or not value[text]:
-                    del value[text]
+                del value[text]
                 return
             value = value[text]
             shape = _root_shape(shape, text) if index == 0 else shape.field(text) or ANY
         else:
-            position = (
-                next((i for i, one in enumerate(value) if item_step(shape, one) == step), None)
-                if isinstance(value, list)
-                else None
-            )
+            items = value if isinstance(value, list) else []
+            position = next((i for i, one in enumerate(items) if item_step(shape, one) == step), None)
             if position is None:
                 return
             if last:
-                del value[position]
+                del items[position]
                 return
-            value, shape = value[position], shape.items
+            value, shape = items[position], shape.items

@@ -55,7 +55,7 @@ class Watch:
                 position = self._store.rv
                 await response.write(self._initial(position))
             next_bookmark = loop.time() + self._bookmark_interval_s
-            while not self._ended():
+            while True:
                 self._changed.clear()
                 if position < self._collection.log.oldest_rv:
                     await response.write(_error_line())
@@ -65,7 +65,8 @@ class Watch:
                     await response.write(lines)
                     continue
                 now = loop.time()
-                if now >= deadline:
+                # Looked at after the log: what was written before the end is still shown.
+                if now >= deadline or self._ended():
                     break
                 if self._options.bookmarks and now >= next_bookmark:
                     await response.write(self._representation.bookmark(position))

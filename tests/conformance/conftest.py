@@ -110,7 +110,9 @@ class Server:
         data = io.BytesIO(raw) if raw is not None and len(raw) > LARGE_BYTES else raw
         sent = {"Content-Type": content_type, **({"Accept": accept} if accept else {}), **(headers or {})}
         parameters = {name.rstrip("_"): str(value) for name, value in query.items()}
-        async with self.session.request(method, self.url + path, data=data, headers=sent, params=parameters) as response:
+        async with self.session.request(
+            method, self.url + path, data=data, headers=sent, params=parameters
+        ) as response:
             return Answer(response.status, response.headers, await response.text())
 
     async def get(self, path: str, **options: Any) -> Answer:
@@ -142,7 +144,9 @@ class Server:
             answer = await self.get(path, **options)
             if holds(answer):
                 return answer
-            assert loop.time() < deadline, f"{path}: not within {DEADLINE_S} s; last: {answer.code} {answer.text[:1500]}"
+            assert loop.time() < deadline, (
+                f"{path}: not within {DEADLINE_S} s; last: {answer.code} {answer.text[:1500]}"
+            )
             await asyncio.sleep(0.02)
 
     async def gone(self, path: str) -> None:
@@ -237,6 +241,9 @@ async def ns(server: Server) -> AsyncIterator[str]:
     name = f"t-{uuid.uuid4().hex[:8]}"
     await server.make("/api/v1/namespaces", {"metadata": {"name": name}})
     await server.until(f"/api/v1/namespaces/{name}/serviceaccounts/default", lambda answer: answer.code == 200)
+    if server.real:
+        # Made in the background too: tests that watch all ConfigMaps must not see it come.
+        await server.until(f"/api/v1/namespaces/{name}/configmaps/kube-root-ca.crt", lambda answer: answer.code == 200)
     yield name
     await server.delete(f"/api/v1/namespaces/{name}")
 
@@ -319,7 +326,11 @@ WIDGET_SPEC: dict[str, Any] = {
         },
         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
         "numbers": {"type": "object", "additionalProperties": {"type": "integer"}},
-        "template": {"type": "object", "x-kubernetes-embedded-resource": True, "x-kubernetes-preserve-unknown-fields": True},
+        "template": {
+            "type": "object",
+            "x-kubernetes-embedded-resource": True,
+            "x-kubernetes-preserve-unknown-fields": True,
+        },
     },
 }
 
@@ -336,7 +347,10 @@ def definition(group: str, **changes: Any) -> dict[str, Any]:
                 "properties": {
                     "size": {"type": "integer"},
                     "selector": {"type": "string"},
-                    "conditions": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                    "conditions": {
+                        "type": "array",
+                        "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                    },
                 },
             },
         },
@@ -370,7 +384,12 @@ def definition(group: str, **changes: Any) -> dict[str, Any]:
         **changes,
     }
     metadata = {"name": f"{spec['names']['plural']}.{group}"}
-    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": metadata, "spec": spec}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": metadata,
+        "spec": spec,
+    }
 
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

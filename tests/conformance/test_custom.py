@@ -129,8 +129,16 @@ async def test_values_are_validated_by_the_schema(server: Server, widgets: Custo
         ({"size": 1, "tags": ["a", "a"]}, "spec.tags[1]", 'Duplicate value: "a"'),
         ({"size": 1, "members": [{"name": "a"}, {"name": "a"}]}, "spec.members[1]", 'Duplicate value: {"name":"a"}'),
         ({"size": 1, "members": [{}]}, "spec.members[0].name", "Required value"),
-        ({"size": 1, "tags": "a"}, "spec.tags", 'Invalid value: "string": spec.tags in body must be of type array: "string"'),
-        ({"size": 1, "nest": []}, "spec.nest", 'Invalid value: "array": spec.nest in body must be of type object: "array"'),
+        (
+            {"size": 1, "tags": "a"},
+            "spec.tags",
+            'Invalid value: "string": spec.tags in body must be of type array: "string"',
+        ),
+        (
+            {"size": 1, "nest": []},
+            "spec.nest",
+            'Invalid value: "array": spec.nest in body must be of type object: "array"',
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -145,7 +153,9 @@ async def test_one_finding_is_one_sentence(
 async def test_a_message_with_one_cause_has_no_brackets(server: Server, widgets: Custom) -> None:
     answer = await server.post(widgets.path(), widgets.new("a", {}))
     assert answer["message"] == f'Widget.{widgets.group} "a" is invalid: spec.size: Required value'
-    answer = await server.post(widgets.path(), {"apiVersion": widgets.api_version, "kind": "Widget", "metadata": {"name": "a"}})
+    answer = await server.post(
+        widgets.path(), {"apiVersion": widgets.api_version, "kind": "Widget", "metadata": {"name": "a"}}
+    )
     assert answer["message"] == f'Widget.{widgets.group} "a" is invalid: spec: Required value'
 
 
@@ -188,7 +198,12 @@ async def test_int_or_string_takes_both(server: Server, widgets: Custom) -> None
 
 
 async def test_embedded_resources_keep_what_they_hold(server: Server, widgets: Custom) -> None:
-    template = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "labels": {"a": "b"}}, "data": {"k": "v"}}
+    template = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "x", "labels": {"a": "b"}},
+        "data": {"k": "v"},
+    }
     made = await server.make(widgets.path(), widgets.new("a", {"size": 1, "template": template}))
     assert made["spec"]["template"] == template
     answer = await server.post(widgets.path(), widgets.new("b", {"size": 1, "template": {"data": {}}}))

@@ -94,9 +94,7 @@ async def test_field_selectors_choose_by_name(server: Server, maps: str) -> None
 async def test_unknown_fields_in_selectors_are_bad_requests(server: Server, maps: str) -> None:
     answer = await server.get(maps, fieldSelector="spec.foo=b")
     assert (answer.code, answer["reason"]) == (400, "BadRequest")
-    assert answer["message"] == (
-        '"spec.foo" is not a known field selector: only "metadata.name", "metadata.namespace"'
-    )
+    assert answer["message"] == ('"spec.foo" is not a known field selector: only "metadata.name", "metadata.namespace"')
 
 
 async def test_a_broken_field_selector_is_a_bad_request(server: Server, maps: str) -> None:
@@ -235,9 +233,7 @@ async def test_a_revision_from_the_future_is_a_timeout(server: Server, maps: str
     ],
     ids=lambda query: ",".join(f"{k}={v}" for k, v in query.items()),
 )
-async def test_parameters_that_do_not_go_together_are_invalid(
-    server: Server, maps: str, query: dict[str, str]
-) -> None:
+async def test_parameters_that_do_not_go_together_are_invalid(server: Server, maps: str, query: dict[str, str]) -> None:
     answer = await server.get(maps, **query)
     assert (answer.code, answer["reason"]) == (422, "Invalid")
     assert answer["message"].startswith('ListOptions.meta.k8s.io "" is invalid: ')

@@ -121,7 +121,11 @@ async def test_creating_in_a_missing_namespace_is_not_found(server: Server) -> N
 
 async def test_what_the_server_owns_is_ignored_at_creation(server: Server, maps: str) -> None:
     sent = config_map(
-        "a", uid="mine", creationTimestamp="2001-01-01T00:00:00Z", deletionTimestamp="2001-01-01T00:00:00Z", generation=7
+        "a",
+        uid="mine",
+        creationTimestamp="2001-01-01T00:00:00Z",
+        deletionTimestamp="2001-01-01T00:00:00Z",
+        generation=7,
     )
     made = (await server.make(maps, sent))["metadata"]
     assert made["uid"] != "mine"
@@ -155,7 +159,9 @@ async def test_a_value_of_the_wrong_type_is_a_bad_request(server: Server, maps: 
         "field ConfigMap.data of type string"
     )
     answer = await server.post(maps, {**config_map("a"), "data": "text"})
-    assert answer["message"].endswith("cannot unmarshal string into Go struct field ConfigMap.data of type map[string]string")
+    assert answer["message"].endswith(
+        "cannot unmarshal string into Go struct field ConfigMap.data of type map[string]string"
+    )
 
 
 async def test_yaml_bodies_are_read(server: Server, maps: str) -> None:
@@ -196,7 +202,11 @@ async def test_an_unknown_field_validation_is_invalid(server: Server, maps: str)
 
 
 async def test_null_and_empty_optional_fields_disappear(server: Server, maps: str) -> None:
-    body = {"metadata": {"name": "a", "labels": {}, "annotations": None, "finalizers": []}, "data": {}, "binaryData": None}
+    body = {
+        "metadata": {"name": "a", "labels": {}, "annotations": None, "finalizers": []},
+        "data": {},
+        "binaryData": None,
+    }
     made = await server.make(maps, body)
     assert set(made) <= {"kind", "apiVersion", "metadata"}
     assert not {"labels", "annotations", "finalizers"} & set(made["metadata"])
@@ -263,9 +273,7 @@ async def test_update_of_a_lease_needs_a_resource_version(server: Server, ns: st
     await server.make(path, {"metadata": {"name": "a"}})
     answer = await server.put(f"{path}/a", {"metadata": {"name": "a"}})
     assert answer.code == 422
-    assert answer["message"].endswith(
-        "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
-    )
+    assert answer["message"].endswith("metadata.resourceVersion: Invalid value: 0: must be specified for an update")
 
 
 async def test_update_of_a_missing_config_map_is_not_found(server: Server, maps: str) -> None:
