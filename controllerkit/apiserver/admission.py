@@ -186,8 +186,7 @@ def _check_address(registry: Registry, metadata: Value, address: str) -> None:
         why = FieldError.invalid(
             "spec.clusterIPs",
             [address],
-            f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. "
-            f"The range of valid IPs is {SERVICE_NETWORK}",
+            f"failed to allocate IP {address}: the provided network does not match the current range",
         )
         raise invalid("", "Service", name, [why])
     for other in _services(registry):

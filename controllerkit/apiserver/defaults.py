@@ -199,7 +199,7 @@ def _stateful_set(value: Value) -> None:
     strategy = _set(spec, updateStrategy={})["updateStrategy"]
     _set(strategy, type="RollingUpdate")
     if strategy["type"] == "RollingUpdate":
-        _set(_set(strategy, rollingUpdate={})["rollingUpdate"], partition=0)
+        _set(_set(strategy, rollingUpdate={})["rollingUpdate"], partition=0, maxUnavailable=1)
     _set(
         _set(spec, persistentVolumeClaimRetentionPolicy={})["persistentVolumeClaimRetentionPolicy"],
         whenDeleted="Retain",
@@ -256,9 +256,10 @@ def _job(value: Value) -> None:
 def _cron_job(value: Value) -> None:
     spec = value.setdefault("spec", {})
     _set(spec, concurrencyPolicy="Allow", suspend=False, successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1)
-    job = (spec.get("jobTemplate") or {}).get("spec")
-    if job is not None:
-        _template(job)
+    template = spec.setdefault("jobTemplate", {})
+    template.setdefault("metadata", {})
+    if template.get("spec") is not None:
+        _template(template["spec"])
     value.setdefault("status", {})
 
 
@@ -324,6 +325,8 @@ def _endpoints(value: Value) -> None:
 def _endpoint_slice(value: Value) -> None:
     for port in value.get("ports") or ():
         _set(port, name="", protocol="TCP")
+    for endpoint in value.get("endpoints") or ():
+        _set(endpoint, conditions={})
 
 
 def _binding(value: Value) -> None:

@@ -363,6 +363,8 @@ class Api:
 
     async def _proxy_log(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         url = subresources.log_address(self._registry, target, request.query)
+        if not url:
+            return web.Response(status=204)
         if self._kubelet is None:
             # Kubelets of a development cluster have certificates of their own making, on loopback.
             self._kubelet = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False, limit=0))

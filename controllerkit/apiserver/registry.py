@@ -163,7 +163,7 @@ class Registry:
         if metadata.setdefault("namespace", target.namespace) != target.namespace:
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
-    def _validate(self, target: Target, value: Value) -> None:
+    def _validate(self, target: Target, value: Value, old: Value | None = None) -> None:
         resource = target.resource
         errors = list(check_metadata(value["metadata"], resource.kind, namespaced=resource.namespaced))
         if target.version.schema is not None:
@@ -174,6 +174,8 @@ class Registry:
         else:
             errors += validate_builtin(resource.kind, value)
             errors += strategies.validate_special(resource, value)
+            if old is not None and not target.subresource:
+                errors += validate_builtin_update(resource.kind, value, old)
         if errors:
             # Events are refused in the words of the API they are stored in.
             group = "" if resource.group == _EVENTS_GROUP else resource.group
@@ -244,11 +246,7 @@ class Registry:
             raise invalid(resource.group, resource.kind, target.name, errors)
         if strategies.counts_generation(resource, target.version, target.subresource, value, old):
             value["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
-        self._validate(target, value)
-        if target.version.schema is None and not target.subresource:
-            errors = list(validate_builtin_update(resource.kind, value, old))
-            if errors:
-                raise invalid(resource.group, resource.kind, target.name, errors)
+        self._validate(target, value, old)
         admission.allocate(self, resource, value)
         value = self._with_managers(target, old, value, options, now)
         if not value["metadata"].get("finalizers"):
@@ -300,6 +298,8 @@ class Registry:
         held = bool(metadata.get("finalizers")) or grace_s > 0 or strategies.held(resource, value)
         if not held:
             if resource.graceful:
+                if not metadata.get("deletionTimestamp"):
+                    metadata["generation"] = metadata.get("generation", 0) + 1
                 metadata["deletionTimestamp"] = metadata.get("deletionTimestamp") or rfc3339(now)
                 metadata["deletionGracePeriodSeconds"] = 0
             if not options.dry_run:

@@ -145,10 +145,12 @@ def _builtin(
     **options: Any,
 ) -> Resource:
     api_version = f"{group}/{version}" if group else version
-    one = Version(version, shape=builtin_shape(api_version, kind), status=status, scale=scale)
+    shape = builtin_shape(api_version, kind)
+    one = Version(version, shape=shape, status=status, scale=scale, warning=_DEPRECATED.get(plural, ""))
     return Resource(group, plural, kind, version, {version: one}, **options)
 
 
+_DEPRECATED: Final = {"endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
 _RBAC: Final = "rbac.authorization.k8s.io"
 _CREATE: Final = ("create",)
 _NO_COLLECTION: Final = tuple(verb for verb in VERBS if verb != "deletecollection")

@@ -36,7 +36,7 @@ _INITIAL_STATUS: Final[Mapping[str, Any]] = {
     "PersistentVolume": {"phase": "Pending"},
 }
 _RETURNED: Final = frozenset(
-    {"Pod", "Service", "ServiceAccount", "PersistentVolume", "PersistentVolumeClaim", "Namespace"}
+    {"Pod", "Service", "ServiceAccount", "PersistentVolume", "PersistentVolumeClaim", "Namespace", "StorageClass"}
 )
 PVC_PROTECTION: Final = "kubernetes.io/pvc-protection"
 PV_PROTECTION: Final = "kubernetes.io/pv-protection"
@@ -63,12 +63,33 @@ def prepare_create(resource: Resource, version: Version, value: Value, now: date
         value["status"]["qosClass"] = pod_qos_class(value["spec"])
     elif resource.kind == "CustomResourceDefinition":
         crds.prepare_create(value)
+    elif resource.kind == "Job":
+        _mark_job(value)
+    elif resource.kind == "DaemonSet":
+        metadata.setdefault("annotations", {})["deprecated.daemonset.template.generation"] = "1"
     elif resource.kind == "PersistentVolume":
         value["status"]["lastPhaseTransitionTime"] = rfc3339(now)
     if protection := _PROTECTION.get(resource.kind):
         finalizers = metadata.setdefault("finalizers", [])
         if protection not in finalizers:
             finalizers.append(protection)
+
+
+_JOB_UID: Final = "batch.kubernetes.io/controller-uid"
+_JOB_NAME: Final = "batch.kubernetes.io/job-name"
+
+
+def _mark_job(value: Value) -> None:
+    """A Job finds its Pods by its own uid, unless it was told to choose them itself."""
+    metadata, spec = value["metadata"], value["spec"]
+    if spec.get("manualSelector"):
+        return
+    uid, name = metadata["uid"], metadata.get("name", "")
+    marks = {_JOB_UID: uid, _JOB_NAME: name, "controller-uid": uid, "job-name": name}
+    for labelled in (metadata, spec["template"]["metadata"]):
+        labelled.setdefault("labels", {}).update(marks)
+    if not spec.get("selector"):
+        spec["selector"] = {"matchLabels": {_JOB_UID: uid}}
 
 
 _METADATA_OF_STATUS: Final = frozenset({"labels", "annotations", "finalizers", "managedFields", "resourceVersion"})

@@ -187,10 +187,10 @@ _LOG_QUERY: Final = (
 
 
 def log_address(registry: Registry, target: Target, query: Mapping[str, str]) -> str:
-    """The kubelet's URL of a container's log.
+    """The kubelet's URL of a container's log; "" where the Pod has no node, and so has said nothing yet.
 
     Raises:
-        BadRequest: no such container, several to choose from, or no container was started yet.
+        BadRequest: no such container, or several to choose from.
         NotFound: the Pod's node is not known.
     """
     pod = registry.find(target).decode()
@@ -209,7 +209,7 @@ def log_address(registry: Registry, target: Target, query: Mapping[str, str]) ->
         raise BadRequest(f"container {container} is not valid for pod {target.name}")
     node_name = spec.get("nodeName", "")
     if not node_name:
-        raise BadRequest(f"pod {target.name} does not have a host assigned")
+        return ""
     node = registry.store.collection("nodes").get("", node_name)
     if node is None:
         raise not_found("", "pods", node_name)

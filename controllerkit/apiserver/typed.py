@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from controllerkit.apiserver.quantities import canonical_quantity
 from controllerkit.apiserver.shapes import Shape, object_meta_shape
 
 __all__ = ["TypeMismatch", "conform", "conform_metadata"]
@@ -69,8 +70,21 @@ class _Pass:
             return self._object(shape, value, path)
         if isinstance(value, list):
             return self._list(shape, value, path)
+        if shape.format == "quantity":
+            return self._quantity(shape, value, path)
         self._check_scalar(shape, value, path)
         return value
+
+    def _quantity(self, shape: Shape, value: Any, path: str) -> str:
+        """Written in one form only, so that equal amounts are equal texts to whoever compares them."""
+        if isinstance(value, bool):
+            raise _mismatch(value, shape, f"{self.kind}.{path}")
+        text = canonical_quantity(value)
+        if text is None:
+            raise TypeMismatch(
+                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+            )
+        return text
 
     def _object(self, shape: Shape, value: dict[str, Any], path: str) -> dict[str, Any]:
         if shape.values is not None:
@@ -115,7 +129,7 @@ class _Pass:
         ]
 
     def _check_scalar(self, shape: Shape, value: Any, path: str) -> None:
-        if shape.format in ("int-or-string", "quantity"):
+        if shape.format == "int-or-string":
             if isinstance(value, bool):
                 raise _mismatch(value, shape, f"{self.kind}.{path}")
             return

@@ -260,33 +260,19 @@ def _immutable(path: str, new: Any, old: Any) -> Findings:
         yield FieldError.invalid(path, new, "field is immutable")
 
 
-_STATEFUL_SET_CHANGEABLE: Final = frozenset(
-    {
-        "replicas",
-        "ordinals",
-        "template",
-        "updateStrategy",
-        "revisionHistoryLimit",
-        "persistentVolumeClaimRetentionPolicy",
-        "minReadySeconds",
-    }
-)
+_STATEFUL_SET_FIXED: Final = ("serviceName", "podManagementPolicy", "selector", "volumeClaimTemplates")
 
 
 def _stateful_set_update(new: Value, old: Value) -> Findings:
-    def frozen(value: Value) -> dict[str, Any]:
-        spec = {k: v for k, v in (value.get("spec") or {}).items() if k not in _STATEFUL_SET_CHANGEABLE}
-        for claim in spec.get("volumeClaimTemplates") or ():
-            claim.pop("status", None)
-        return spec
+    for name in _STATEFUL_SET_FIXED:
+        after, before = new["spec"].get(name), old["spec"].get(name)
+        if name == "volumeClaimTemplates":
+            after, before = ([_without_status(claim) for claim in claims or ()] for claims in (after, before))
+        yield from _immutable(f"spec.{name}", after, before)
 
-    if frozen(new) != frozen(old):
-        yield FieldError.forbidden(
-            "spec",
-            "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
-            "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and "
-            "'minReadySeconds' are forbidden",
-        )
+
+def _without_status(claim: Value) -> dict[str, Any]:
+    return {name: child for name, child in claim.items() if name != "status"}
 
 
 def _workload_update(new: Value, old: Value) -> Findings:
@@ -347,16 +333,17 @@ def _secret_update(new: Value, old: Value) -> Findings:
 
 
 def _storage_class_update(new: Value, old: Value) -> Findings:
-    for name in ("provisioner", "reclaimPolicy", "volumeBindingMode"):
+    for name in ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"):
         if new.get(name) != old.get(name):
-            yield FieldError.forbidden(name, f"updates to {name} are forbidden.")
-    if new.get("parameters") != old.get("parameters"):
-        yield FieldError.forbidden("parameters", "updates to parameters are forbidden.")
+            yield FieldError.invalid(name, None, "field is immutable")
 
 
 def _role_binding_update(new: Value, old: Value) -> Findings:
-    if new.get("roleRef") != old.get("roleRef"):
-        yield FieldError.invalid("roleRef", new.get("roleRef"), "cannot change roleRef")
+    after = new.get("roleRef") or {}
+    if after != old.get("roleRef"):
+        # The sentence holds the internal form of the reference.
+        shown = {"APIGroup": after.get("apiGroup", ""), "Kind": after.get("kind", ""), "Name": after.get("name", "")}
+        yield FieldError.invalid("roleRef", shown, "field is immutable")
 
 
 def _revision_update(new: Value, old: Value) -> Findings:
