@@ -6,6 +6,7 @@ Exit status: 0 done, 1 it failed, 2 it cannot run here or was called wrongly (on
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import typer
@@ -33,7 +34,7 @@ def main() -> None:
     except ControllerkitError as error:
         print(f"controllerkit: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise SystemExit(130) from None
 
 

@@ -8,11 +8,11 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from controllerkit.devcluster import BedKind, BinaryCache, ImageTable, open_bed
+from controllerkit.devcluster import Bed, BedKind, BinaryCache, ImageTable, open_bed
 from controllerkit.errors import ConfigError
 
 app = typer.Typer(help="A development cluster on this machine.", no_args_is_help=True)
@@ -54,21 +54,34 @@ async def _up(kind: BedKind, data_dir: Path | None, images_file: Path | None, *,
     if images_file is not None:
         images.extend(images_file)
     stop = asyncio.Event()
+    starting = asyncio.current_task()
     loop = asyncio.get_running_loop()
-
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _interrupt, stop, starting)
     async with open_bed(kind, data_dir=data_dir, images=images, cache=cache, progress=_tell) as bed:
-        for number in (signal.SIGINT, signal.SIGTERM):  # before this, an interrupt cancels the start
-            loop.add_signal_handler(number, stop.set)
-        if as_json:
-            facts = {"api_server": bed.kind.value, "kubeconfig": str(bed.kubeconfig), "enter": list(bed.shell_prefix)}
-            print(json.dumps(facts), flush=True)
-        else:
-            kubectl = shlex.join([*bed.shell_prefix, "kubectl", "get", "pods", "-A"])
-            print(f"The cluster is up ({bed.kind.value}).\n\n  export KUBECONFIG={bed.kubeconfig}\n  {kubectl}\n")
-            print("Pods can run:", ", ".join(bed.images.known()))
-            print("Ctrl-C ends it.", flush=True)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _interrupt, stop, None)
+        _say_what_runs(bed, as_json=as_json)
         await stop.wait()
         _tell("stopping")
+
+
+def _interrupt(stop: asyncio.Event, starting: asyncio.Task[Any] | None) -> None:
+    """Once up: ends the waiting. Before that: cancels the start, which undoes itself; a second time changes nothing."""
+    stop.set()
+    if starting is not None and not starting.cancelling():
+        starting.cancel()
+
+
+def _say_what_runs(bed: Bed, *, as_json: bool) -> None:
+    if as_json:
+        facts = {"api_server": bed.kind.value, "kubeconfig": str(bed.kubeconfig), "enter": list(bed.shell_prefix)}
+        print(json.dumps(facts), flush=True)
+        return
+    kubectl = shlex.join([*bed.shell_prefix, "kubectl", "get", "pods", "-A"])
+    print(f"The cluster is up ({bed.kind.value}).\n\n  export KUBECONFIG={bed.kubeconfig}\n  {kubectl}\n")
+    print("Pods can run:", ", ".join(bed.images.known()))
+    print("Ctrl-C ends it.", flush=True)
 
 
 def _tell(line: str) -> None:

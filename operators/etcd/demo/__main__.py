@@ -11,9 +11,10 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from controllerkit.devcluster import BedKind, BinaryCache, ImageTable, open_bed
 from controllerkit.errors import ConfigError, ControllerkitError, DevClusterError
@@ -79,29 +80,30 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=Path("build"), help="folder for demo.json and the log")
     arguments = parser.parse_args()
     try:
-        with asyncio.Runner() as runner:
-            loop = runner.get_loop()
-            task = loop.create_task(demonstrate(arguments.api, arguments.build))
-            loop.add_signal_handler(signal.SIGTERM, task.cancel)
-            return runner.run(_result_of(task))
+        return asyncio.run(_until_interrupted(demonstrate(arguments.api, arguments.build)))
     except (DevClusterError, ConfigError) as error:
         _tell(f"demo: {error}")
         return 2
     except ControllerkitError as error:
         _tell(f"demo: {error}")
         return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        _tell("interrupted")
+    except asyncio.CancelledError:
         return 130
 
 
-async def _result_of(task: asyncio.Task[int]) -> int:
-    try:
-        return await task
-    finally:
-        if not task.done():  # an interrupt reaches this coroutine first
+async def _until_interrupted(demonstration: Coroutine[Any, Any, int]) -> int:
+    """Ends it, and all it started, at the first SIGINT or SIGTERM; a second one does not cut the ending short."""
+    task = asyncio.create_task(demonstration)
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        _tell("interrupted; stopping what was started")
+        if not task.cancelling():
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    return await task
 
 
 if __name__ == "__main__":
