@@ -121,6 +121,7 @@ class Node:
             background = [recorder.run(), *(informer.run() for informer in self._informers.values())]
             await stack.enter_async_context(_beside(background))
             await registration.register()
+            stack.push_async_callback(registration.leave)
             await stack.enter_async_context(_beside([registration.run(), self._keep_names()]))
             for informer in self._informers.values():
                 await informer.wait_synced(timeout_s=SYNC_TIMEOUT_S)

@@ -22,6 +22,8 @@ LINE_BYTES_MAX: Final = 16 * 2**10
 """Longer lines are logged in parts, as container runtimes do."""
 
 DRAIN_S: Final = 1.0
+BEGIN_POLL_S: Final = 0.002
+BEGIN_TIMEOUT_S: Final = 2.0
 OUTPUT_BYTES_MAX: Final = 10 * 2**10
 _SIGNALLED: Final = 128
 
@@ -85,7 +87,8 @@ class SandboxProcess:
     ) -> SandboxProcess:
         """Starts the line that ``make_line`` gives for a status descriptor; ``on_line(stream, text, whole)``.
 
-        Returns once the namespaces exist, or the process has ended without them (``wait`` then says so).
+        Returns once the program is about to be loaded, everything it will see being in place; or once the sandbox
+        has ended without getting so far (``wait`` then says so).
 
         Raises:
             DevClusterError: the program that makes sandboxes could not be run.
@@ -136,6 +139,10 @@ class SandboxProcess:
             _, protocol = await loop.connect_read_pipe(lambda handler=handler: _Pipe(handler), pipe)  # type: ignore[misc]
             self._pipes.append(protocol)
         await self._reported.wait()
+        # The namespaces exist before they are furnished; the program's process is what comes last.
+        give_up_at = loop.time() + BEGIN_TIMEOUT_S
+        while not self._exit.done() and len(self.pids()) < 2 and loop.time() < give_up_at:
+            await asyncio.sleep(BEGIN_POLL_S)
 
     def _on_report(self, text: bytes, _: bool) -> None:
         with suppress(ValueError):
@@ -182,7 +189,7 @@ class SandboxProcess:
         return found
 
     def terminate(self) -> bool:
-        """SIGTERM to the program; False if it has not begun yet, or has ended."""
+        """SIGTERM to the program; False if it has ended."""
         return self._signal_program(signal.SIGTERM)
 
     def kill_program(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ LEASE_PERIOD_S: Final = 10.0
 STATUS_PERIOD_S: Final = 60.0
 """kubelet ``nodeLeaseDurationSeconds`` and a quarter of it; the status is cheap here, so it is written each minute."""
 
+LEAVE_TIMEOUT_S: Final = 1.0
 PODS_MAX: Final = 250
 VERSION: Final = "v1.37.0-controllerkit"
 _PRESSURES: Final = ("MemoryPressure", "DiskPressure", "PIDPressure")
@@ -35,9 +37,9 @@ def node_body(name: str) -> dict[str, Any]:
 
 
 def node_status(
-    *, host_ip: str, port: int, cpus: int, memory_bytes: int, since: datetime, now: datetime
+    *, host_ip: str, port: int, cpus: int, memory_bytes: int, since: datetime, now: datetime, stopping: bool = False
 ) -> dict[str, Any]:
-    """Ready since ``since``, as of ``now``."""
+    """Ready since ``since``, or with ``stopping`` not ready any more, as of ``now``."""
     resources = {
         "cpu": str(cpus),
         "memory": f"{memory_bytes // 1024}Ki",
@@ -48,6 +50,8 @@ def node_status(
     pressures = [{"type": kind, "status": "False", "reason": "NodeHasNoPressure", **times} for kind in _PRESSURES]
     message = "pods run as sandboxed processes on loopback addresses"
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": message, **times}
+    if stopping:
+        ready |= {"status": "False", "reason": "KubeletNotReady", "message": "node is shutting down"}
     return {
         "capacity": resources,
         "allocatable": resources,
@@ -104,6 +108,13 @@ class Registration:
         await self._write_status()
         await self._renew_lease()
 
+    async def leave(self) -> None:
+        """Says that no Pod should come here any more; best effort, and never long."""
+        self._since = self._clock.utcnow()
+        with suppress(TimeoutError, ControllerkitError):
+            async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                await self._write_status(stopping=True)
+
     async def run(self) -> None:
         """Renews until cancelled; ``register`` has come first."""
         status_at = self._clock.monotonic() + STATUS_PERIOD_S
@@ -120,7 +131,7 @@ class Registration:
         except ControllerkitError as error:
             self._log.warning("node_not_renewed", error=str(error))
 
-    async def _write_status(self) -> None:
+    async def _write_status(self, *, stopping: bool = False) -> None:
         status = node_status(
             host_ip=self._host_ip,
             port=self._port,
@@ -128,10 +139,13 @@ class Registration:
             memory_bytes=self.memory_bytes,
             since=self._since,
             now=self._clock.utcnow(),
+            stopping=stopping,
         )
         try:
             await self._client.patch(kinds.NODE, self._name, {"status": status}, subresource="status")
         except NotFound:
+            if stopping:
+                return
             with suppress(AlreadyExists):
                 await self._client.create(node_body(self._name))
             await self._client.patch(kinds.NODE, self._name, {"status": status}, subresource="status")

@@ -35,7 +35,6 @@ from controllerkit.runtime import Backoff, BackoffOptions, Clock, cancel_and_wai
 
 __all__ = ["PodWorker", "WorkerContext"]
 
-TERM_POLL_S: Final = 0.02
 REFRESH_S: Final = 60.0
 """Filled volumes are looked at this often even if nothing was seen to change: tokens are renewed on the way."""
 
@@ -366,8 +365,8 @@ class PodWorker:
             if not ok:
                 text = f"PreStopHook failed: {message}"
                 self._context.recorder.record(self.pod, "Warning", "FailedPreStopHook", text)
-        while grace_s > 0 and not process.terminate() and clock.monotonic() < deadline:
-            await clock.sleep(TERM_POLL_S)  # the program is about to begin
+        if grace_s > 0:
+            process.terminate()
         await clock.sleep(deadline - clock.monotonic())
         process.kill()
 

@@ -176,3 +176,5 @@ async def extra_node(bed: Bed, name: str, folder: Path) -> AsyncIterator[Node]:
     finally:
         ready.cancel()
         await cancel_and_wait(task)
+        assert not is_ready(await bed.client.get(kinds.NODE, name))
+        await bed.client.delete(kinds.NODE, name)

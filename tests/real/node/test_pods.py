@@ -275,9 +275,9 @@ async def test_kubectl_shows_logs(space: Space) -> None:
 
 
 async def test_a_frozen_pod_does_not_answer_until_it_is_thawed(bed: Bed, space: Space, tmp_path: Path) -> None:
-    probe = {"exec": {"command": ["sh", "-c", "kill -USR1 2; sleep 0.1; rm /tmp/alive"]}}
+    probe = {"exec": {"command": ["sh", "-c", "test -e /tmp/up && kill -USR1 2; sleep 0.3; rm /tmp/alive"]}}
     probe |= {"periodSeconds": 1, "failureThreshold": 1}
-    script = "trap 'touch /tmp/alive' USR1; while true; do sleep 0.02; done"
+    script = "trap 'touch /tmp/alive' USR1; touch /tmp/up; while true; do sleep 0.02; done"
     async with extra_node(bed, "node-freeze", tmp_path) as node:
         await space.run("ice", script, nodeName="node-freeze", container_readinessProbe=probe)
         await space.until_ready("ice")
