@@ -25,6 +25,16 @@ from types import MappingProxyType
 
 from controllerkit.errors import BinaryUnavailable
 
+__all__ = [
+    "COMPONENTS",
+    "ETCD_VERSIONS",
+    "BinaryCache",
+    "Component",
+    "default_cache_root",
+    "default_testbed",
+    "go_toolchain",
+]
+
 TESTBED_ENV = "CONTROLLERKIT_TESTBED"
 CACHE_ENV = "CONTROLLERKIT_CACHE"
 
