@@ -69,6 +69,7 @@ COMPONENTS: Mapping[str, Component] = MappingProxyType(
         "kubernetes": _kubernetes(
             "kubernetes", KUBERNETES_VERSION, "kube-apiserver", "kube-controller-manager", "kube-scheduler"
         ),
+        "kubectl": _kubernetes("kubectl", KUBERNETES_VERSION, "kubectl"),
         "kubernetes-node": _kubernetes("kubernetes-node", NODE_VERSION, "kubelet", "kube-proxy"),
         "coredns": Component(folder="coredns", packages={"coredns": "github.com/coredns/coredns"}),
         "pause": Component(folder="pause", packages={"pause": "testbed/pause"}),

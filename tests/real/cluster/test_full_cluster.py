@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from controllerkit.devcluster.full import FullCluster, build_image, write_archiv
 from controllerkit.devcluster.full.readiness import is_ready
 from controllerkit.objects.kinds import NODE, POD, SERVICE
 from controllerkit.runtime import wait_until
+from tests.tools import KUBECTL, needs_kubectl
 
 from .conftest import python_pod
 
@@ -240,11 +240,11 @@ async def test_an_archive_can_be_imported_for_images_no_table_knows(
     assert "etcd Version: 3.6.16" in await result_of(client, "imported")
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="exec speaks a protocol that only kubectl has here")
+@needs_kubectl
 async def test_kubectl_logs_and_exec_work_through_the_api_server(etcd: None, cluster: FullCluster) -> None:
     async def kubectl(*arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
-            *("kubectl", f"--kubeconfig={cluster.kubeconfig}", *arguments),
+            *(KUBECTL, f"--kubeconfig={cluster.kubeconfig}", *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from base64 import b64encode
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from controllerkit.devcluster import Bed
 from controllerkit.objects import kinds
 from controllerkit.runtime import wait_until
 from tests.real.node.conftest import Space, container_of, extra_node, is_ready, waiting_reason
+from tests.tools import KUBECTL, needs_kubectl
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -262,11 +262,11 @@ async def test_following_a_log_ends_with_the_container(space: Space) -> None:
     assert await space.logs("ends", "follow=true") == "first\nlast\n"
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@needs_kubectl
 async def test_kubectl_shows_logs(space: Space) -> None:
     await space.run("shown", "echo hello; sleep 600")
     await space.until_logged("shown", "hello")
-    kubectl = ["kubectl", f"--kubeconfig={space.bed.kubeconfig}", "-n", space.name, "logs", "shown"]
+    kubectl = [KUBECTL, f"--kubeconfig={space.bed.kubeconfig}", "-n", space.name, "logs", "shown"]
     process = await asyncio.create_subprocess_exec(
         *kubectl, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
