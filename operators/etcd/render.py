@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from controllerkit.objects import owner_reference
-from operators.etcd.api import GROUP, EtcdCluster, PodPolicy
+from operators.etcd.api import GROUP, SIZE_MAX, EtcdCluster, PodPolicy
 from operators.etcd.versions import Version, capabilities
 
 __all__ = [
@@ -252,6 +252,8 @@ def _command(cluster: EtcdCluster, order: PodOrder) -> list[str]:
         "--initial-cluster=" + ",".join(f"{name}={url}" for name, url in order.initial_cluster),
         f"--initial-cluster-state={'new' if order.founds else 'existing'}",
         f"--initial-cluster-token={cluster.metadata.uid}",
+        # Every member must be made with the same number: each counts learners for itself when it applies a change.
+        *((f"--max-learners={SIZE_MAX - 1}",) if capabilities(order.version).many_learners else ()),
         *capabilities(order.version).guard_flags,
     ]
 

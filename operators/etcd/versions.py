@@ -100,6 +100,7 @@ class Capabilities:
         linearizable_member_list: the member list can be asked for with a quorum read (3.5).
         health_paths: ``/readyz`` and ``/livez`` exist (3.4.29, 3.5.11); before them only ``/health``.
         guard_flags: flags that make a member check itself for corruption at its start.
+        many_learners: ``--max-learners`` exists (3.6), so that several members can join at once.
     """
 
     gateway_prefix: str
@@ -109,6 +110,7 @@ class Capabilities:
     linearizable_member_list: bool
     health_paths: bool
     guard_flags: tuple[str, ...]
+    many_learners: bool
 
 
 def capabilities(version: Version) -> Capabilities:
@@ -128,6 +130,7 @@ def capabilities(version: Version) -> Capabilities:
         or (series == (3, 5) and version.patch >= 11)
         or (series == (3, 4) and version.patch >= 29),
         guard_flags=_guard_flags(series),
+        many_learners=series >= (3, 6),
     )
 
 

@@ -4,8 +4,8 @@ One pass does any number of steps that only put back what should be there (Servi
 labels) or clears away what members have left behind that a majority has removed, and at most one that changes
 who is a member or stops one. The order of the latter:
 
-    lost members out → joining members waited for → learners promoted → one member more → one member less → one
-    Pod made anew for a new version or template
+    lost members out → others join beside those that do → learners promoted → joining members waited for → one
+    member more → one member less → one Pod made anew for a new version or template
 
 Guarantees:
     A voter is removed only while a majority of those left is healthy. A member is founded (``new``) only while
@@ -34,6 +34,7 @@ from operators.etcd.cluster.model import (
     RemoveMember,
     RepairService,
     SetRole,
+    quorum,
 )
 from operators.etcd.cluster.seats import (
     Seat,
@@ -91,6 +92,7 @@ class _Step:
     actions: list[ClusterAction] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     rolling: str = ""
+    joins: str = ""
 
 
 def identity(observed: Observed) -> set[str]:
@@ -210,11 +212,11 @@ def _tend(observed: Observed, intent: Intent, version: Version, base: Decision) 
         repairs += _marks(seat, base.cluster_id)
     left_over, going = _left_over(observed, base)
     step = _Step()
-    for attempt in (_remove_lost, _await_joining, _promote, _resize, _roll):
+    for attempt in (_remove_lost, _join_others, _promote, _await_joining, _resize, _roll):
         attempt(step, observed, intent, version, base)
         if step.actions or step.waiting:
             break
-    highest = max([base.highest, *_ordinals_added(observed, step.actions)])
+    joins = render.ordinal_of(observed.cluster, step.joins)
     repairs += left_over
     settled = not (step.actions or step.waiting or repairs or going)
     unhealthy = [_awaited(observed, seat) for seat in base.seats if not seat.healthy]
@@ -222,7 +224,7 @@ def _tend(observed: Observed, intent: Intent, version: Version, base: Decision) 
         base,
         actions=(*repairs, *step.actions),
         waiting=tuple(dict.fromkeys([*step.waiting, *unhealthy, *going])),
-        highest=highest,
+        highest=base.highest if joins is None else max(base.highest, joins),
         rolling=step.rolling,
         outdated=_outdated(observed, version, base),
         poll_s=POLL_NEXT_S
@@ -272,6 +274,27 @@ def _left_over(observed: Observed, base: Decision) -> tuple[list[ClusterAction],
     return actions, going
 
 
+def _join_others(step: _Step, observed: Observed, intent: Intent, version: Version, base: Decision) -> None:
+    """While members that have started wait for their vote, the next may come: no majority depends on them.
+
+    Once one of them has its vote, etcd takes no other member until all voters have been connected for five
+    seconds. Two that start at once would wait for each other: a starting member asks every other for its version.
+    """
+    learners = [seat for seat in base.seats if seat.learner]
+    versions = [version, *(seat.run_version(version) for seat in base.seats)]
+    versions += [Version.parse(seat.runs) for seat in base.seats if seat.runs]
+    if not learners or not all(capabilities(each).many_learners for each in versions):
+        return
+    if intent.size is not None and len(base.seats) < intent.size and all(seat.healthy for seat in base.seats):
+        _join(step, observed, version, f"{len(base.seats)} of {intent.size} members")
+
+
+def _join(step: _Step, observed: Observed, version: Version, why: str) -> None:
+    step.joins = next_member(observed)
+    url = render.peer_url(observed.cluster, step.joins)
+    step.actions.append(AddMember(step.joins, url, capabilities(version).learners, why=why))
+
+
 def _await_joining(step: _Step, observed: Observed, _: Intent, __: Version, base: Decision) -> None:
     for seat in base.seats:
         if not seat.started:
@@ -279,12 +302,21 @@ def _await_joining(step: _Step, observed: Observed, _: Intent, __: Version, base
 
 
 def _promote(step: _Step, observed: Observed, _: Intent, __: Version, base: Decision) -> None:
-    for seat in base.seats:
-        if seat.learner and seat.healthy:
+    """The vote comes when etcd says that the learner is in sync.
+
+    A member that joined by a snapshot is in sync long before it answers clients: what it told the cluster of
+    itself was in the snapshot, so it waits out etcd's request timeout (7 s) for an answer. It need not be waited
+    for where the others are a majority even if it never answers.
+    """
+    voters = [seat for seat in base.seats if not seat.learner]
+    learners = [seat for seat in base.seats if seat.learner]
+    spare = sum(seat.healthy for seat in voters) >= quorum(len(voters) + 1)
+    for seat in learners:
+        runs = seat.started and seat.pod is not None and bool(seat.pod.ip) and not seat.pod.terminating
+        if seat.healthy or (spare and runs and not seat.volume_lost):
             step.actions.append(PromoteMember(seat.name, seat.id))
             return
-        if seat.learner:
-            step.waiting.append(_awaited(observed, seat))
+    step.waiting += [_awaited(observed, seat) for seat in learners]
 
 
 def _resize(step: _Step, observed: Observed, intent: Intent, version: Version, base: Decision) -> None:
@@ -296,10 +328,7 @@ def _resize(step: _Step, observed: Observed, intent: Intent, version: Version, b
         if unhealthy := [seat.name for seat in base.seats if not seat.healthy]:
             step.waiting.append(f"{', '.join(unhealthy)} must be healthy before a member joins")
             return
-        name = next_member(observed)
-        url = render.peer_url(observed.cluster, name)
-        learner = capabilities(version).learners
-        step.actions.append(AddMember(name, url, learner, why=f"{have} of {want} members"))
+        _join(step, observed, version, f"{have} of {want} members")
     elif have > want:
         _shrink(step, observed, version, base, want)
 
@@ -412,14 +441,6 @@ def _clear(seat: Seat, why: str) -> list[ClusterAction]:
 def _outdated(observed: Observed, version: Version, base: Decision) -> tuple[str, ...]:
     wanted = render.template_hash(observed.cluster, version)
     return tuple(seat.name for seat in base.seats if seat.pod is not None and seat.pod.template != wanted)
-
-
-def _ordinals_added(observed: Observed, actions: list[ClusterAction]) -> list[int]:
-    return [
-        ordinal
-        for action in actions
-        if isinstance(action, AddMember) and (ordinal := render.ordinal_of(observed.cluster, action.member)) is not None
-    ]
 
 
 def _awaited(observed: Observed, seat: Seat) -> str:

@@ -21,6 +21,7 @@ class Seat:
     Attributes:
         healthy: it answers, and is not about to be stopped.
         ordinal: None for a member that does not have one of this cluster's names: it counts, and is not touched.
+        runs: the version it answers with, or answered with last.
         member: etcd's entry; None while the member list is not known.
         latched: what the status said of it before this pass.
     """
@@ -28,6 +29,7 @@ class Seat:
     name: str
     ordinal: int | None
     healthy: bool
+    runs: str = ""
     member: Member | None = None
     latched: MemberStatus | None = None
     pod: PodView | None = None
@@ -98,6 +100,7 @@ def seats_of(observed: Observed) -> tuple[Seat, ...]:
             name=name,
             ordinal=ordinal_of(observed.cluster, name),
             healthy=observed.healthy(name) and not observed.pods[name].terminating,
+            runs=_runs(observed, name, latched.get(name)),
             member=listed.get(name),
             latched=latched.get(name),
             pod=observed.pods.get(name),
@@ -106,6 +109,13 @@ def seats_of(observed: Observed) -> tuple[Seat, ...]:
         for name in names
     ]
     return tuple(sorted(found, key=lambda seat: (seat.ordinal is None, seat.ordinal or 0, seat.name)))
+
+
+def _runs(observed: Observed, name: str, latched: MemberStatus | None) -> str:
+    probe = observed.probes.get(name)
+    if probe is not None and probe.status is not None and probe.status.version:
+        return probe.status.version
+    return latched.version if latched is not None else ""
 
 
 def highest_ordinal(observed: Observed) -> int:

@@ -117,7 +117,7 @@ def _member_entry(observed: Observed, decision: Decision, intent: Intent, seat: 
         "ordinal": seat.ordinal if seat.ordinal is not None else -1,
         "role": _role(observed, seat),
         "healthy": seat.healthy,
-        "version": status.version if status is not None else before.version,
+        "version": seat.runs,
         "runVersion": str(intent.version) if seat.name == decision.rolling and intent.version else run,
         "pvcUID": seat.pvc_uid,
     }
@@ -178,7 +178,8 @@ def _health_truths(observed: Observed, decision: Decision) -> Iterable[_Truth]:
         yield _Truth("QuorumLost", True, "VolumesLost", message)
     else:
         yield _Truth("QuorumLost", not have, "Quorum" if have else "MembersDown", told)
-    unhealthy = [seat.name for seat in decision.seats if not seat.healthy and seat.started]
+    # One that never answered is on its way; one that did is missed.
+    unhealthy = [seat.name for seat in decision.seats if not seat.healthy and seat.runs]
     strangers = [seat.name for seat in decision.seats if seat.ordinal is None]
     if unhealthy or lost:
         message = "; ".join(decision.waiting) or f"not healthy: {', '.join(unhealthy)}"

@@ -80,7 +80,6 @@ class Etcd:
         self.clusters: dict[int, Cluster] = {}
         self.processes: dict[str, Process] = {}
         self.ids_by_url: dict[str, int] = {}
-        self.learners = True
         self.next_id = 0x1000
         self.announced = False
         """Whether clients were told of a cluster: from then on founding another one loses data."""
@@ -247,7 +246,7 @@ class FakeClient:
         self._refuse_at_times()
         if any(member.peer_urls[0] == peer_url for member in cluster.members):
             raise MemberExists("etcdserver: member ID already exist", grpc_code=9, endpoint="", what="")
-        if learner and any(member.learner for member in cluster.members):
+        if learner and sum(member.learner for member in cluster.members) >= self._learners_max(cluster):
             raise TooManyLearners("etcdserver: too many learner members", grpc_code=9, endpoint="", what="")
         alive = self._etcd.alive(cluster)
         running = sum(member.id in alive for member in cluster.voters)
@@ -257,6 +256,10 @@ class FakeClient:
         self._etcd._claim(peer_url, member.id)
         self._change([*cluster.members, member])
         return member
+
+    def _learners_max(self, cluster: Cluster) -> int:
+        """``--max-learners`` came with 3.6; the strictest member counts."""
+        return 6 if all(process.version >= "3.6" for process in self._etcd.alive(cluster).values()) else 1
 
     async def member_promote(self, member_id: int) -> None:
         _, cluster = self._with_quorum()

@@ -20,14 +20,16 @@ CALM_STEPS = 250
 
 
 REACHABLE = {"": ("3.7.3",), "3.5": ("3.5.26", "3.6.16"), "3.6": ("3.6.16", "3.7.3"), "3.7": ("3.7.3",)}
-"""Versions a cluster may be asked for, by the newest minor in it: 3.7 beside 3.6 is on its way there."""
+"""Versions a cluster may be asked for, by a minor in it; of two minors, what both allow."""
 
 
-def newest_running(world: World) -> str:
+def reachable(world: World) -> tuple[str, ...]:
+    """What may be asked for now, whichever way an upgrade under way goes on."""
     entries = world.status.get("memberStatuses", ())
-    seen = [version for entry in entries for version in (entry["version"], entry["runVersion"])]
-    running = [process.version for process in world.etcd.processes.values()]
-    return max([*seen, *running], default="").rpartition(".")[0]
+    seen = [version for entry in entries for version in (entry["version"], entry["runVersion"]) if version]
+    seen += [process.version for process in world.etcd.processes.values()]
+    minors = [version.rpartition(".")[0] for version in (min(seen, default=""), max(seen, default=""))]
+    return tuple(version for version in REACHABLE[minors[0]] if version in REACHABLE[minors[1]])
 
 
 async def live(seed: int) -> World:
@@ -36,7 +38,7 @@ async def live(seed: int) -> World:
         for _ in range(HOSTILE_STEPS):
             await world.step()
         world.hostile = False
-        version = world.rng.choice(REACHABLE[newest_running(world)])
+        version = world.rng.choice(reachable(world))
         world.set_spec(size=world.rng.choice((1, 3, 5)), version=version, paused=False)
         for _ in range(CALM_STEPS):
             await world.step()
