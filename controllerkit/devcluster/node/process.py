@@ -141,7 +141,7 @@ class SandboxProcess:
         await self._reported.wait()
         # The namespaces exist before they are furnished; the program's process is what comes last.
         give_up_at = loop.time() + BEGIN_TIMEOUT_S
-        while not self._exit.done() and len(self.pids()) < 2 and loop.time() < give_up_at:
+        while not self._exit.done() and len(self.pids()) < 2 and loop.time() < give_up_at:  # noqa: ASYNC110
             await asyncio.sleep(BEGIN_POLL_S)
 
     def _on_report(self, text: bytes, _: bool) -> None:

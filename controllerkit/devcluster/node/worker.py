@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
 import aiohttp
 
@@ -40,6 +40,8 @@ REFRESH_S: Final = 60.0
 
 NODE_STOP_GRACE_S: Final = 2.0
 """What a program gets between SIGTERM and SIGKILL when the node itself stops."""
+
+T = TypeVar("T")
 
 TERMINATION_LOG: Final = "/dev/termination-log"
 TERMINATION_BYTES_MAX: Final = 4096
@@ -88,6 +90,7 @@ class PodWorker:
             c.name: ContainerLog(folder / "logs" / c.name, context.clock.utcnow) for c in self._state.spec.containers
         }
         self._dirty = asyncio.Event()
+        self._stale = asyncio.Event()
         self._written: dict[str, Any] | None = None
         self._grace_seen: float | None = None
         self._final = s.Finalize(delete=False)
@@ -114,8 +117,7 @@ class PodWorker:
     def poke(self) -> None:
         """Something the Pod may refer to has changed."""
         self._events.put_nowait(s.Poked())
-        if self._state.preparation.done and any(map(volumes.is_filled, self.pod.spec.get("volumes") or ())):
-            self._spawn(self._refresh(), "refresh")
+        self._stale.set()
 
     def write_hosts(self) -> None:
         """Brings the Pod's hosts file up to date, each change in one step."""
@@ -152,19 +154,26 @@ class PodWorker:
         finally:
             await cancel_and_wait(writer, refresher, *self._tasks, *self._stops.values())
             await self._end_all()
+            for log in self._logs.values():
+                log.close()
 
     async def _next_event(self) -> s.Event:
         wake_at = machine.wake_at(self._state)
         if wake_at is None:
             return await self._events.get()
-        getter = asyncio.ensure_future(self._events.get())
-        sleeper = asyncio.ensure_future(self._context.clock.sleep(wake_at - self._context.clock.monotonic()))
+        event = await self._within(self._events.get(), wake_at - self._context.clock.monotonic())
+        return s.Tick() if event is None else event
+
+    async def _within(self, work: Coroutine[Any, Any, T], seconds: float) -> T | None:
+        """What ``work`` returns, or None once ``seconds`` have passed."""
+        worker = asyncio.ensure_future(work)
+        sleeper = asyncio.ensure_future(self._context.clock.sleep(seconds))
         try:
-            await asyncio.wait([getter, sleeper], return_when=asyncio.FIRST_COMPLETED)
-            return getter.result() if getter.done() else s.Tick()
+            await asyncio.wait([worker, sleeper], return_when=asyncio.FIRST_COMPLETED)
+            return worker.result() if worker.done() else None
         finally:
             sleeper.cancel()
-            getter.cancel()
+            worker.cancel()
 
     def _now(self) -> s.Now:
         return s.Now(self._context.clock.monotonic(), self._context.clock.utcnow())
@@ -208,6 +217,7 @@ class PodWorker:
             self._events.put_nowait(s.PrepareFailed(f"MountVolume.SetUp failed: {error}"))
         else:
             self._events.put_nowait(s.Prepared())
+            self._stale.set()  # for what changed while they were made
 
     async def _mounted(self) -> dict[str, Path]:
         pod = self.pod
@@ -232,9 +242,11 @@ class PodWorker:
             self._log.warning("volumes_not_refreshed", error=str(error))
 
     async def _refresh_forever(self) -> None:
-        while True:
-            await self._context.clock.sleep(REFRESH_S)
-            if self._state.preparation.done:
+        """One at a time, so that an older state is never written over a newer one."""
+        while any(map(volumes.is_filled, self.pod.spec.get("volumes") or ())):
+            await self._within(self._stale.wait(), REFRESH_S)
+            self._stale.clear()
+            if self._volumes:
                 await self._refresh()
 
     def _facts(self) -> PodFacts:
