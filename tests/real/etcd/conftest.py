@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from controllerkit.devcluster import Bed, open_bed
 from controllerkit.devcluster.binaries import ETCD_VERSIONS
+from controllerkit.objects import kinds
 from operators.etcd.demo.newest import NEWEST_MINOR
 from operators.etcd.demo.stage import OperatorProcess, Stage
 
+DEPLOY_FILE = Path(__file__).parents[3] / "deploy" / "etcd-operator.yaml"
+NAMESPACE = "default"
 VERSION = ETCD_VERSIONS[NEWEST_MINOR]
 _numbers: Iterator[int] = itertools.count()
 
@@ -34,10 +38,27 @@ async def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         yield running
 
 
+async def least_privileged(bed: Bed, path: Path) -> Path:
+    """A kubeconfig that may do what ``deploy/etcd-operator.yaml`` grants, and nothing else where RBAC is enforced."""
+    for value in yaml.safe_load_all(DEPLOY_FILE.read_text()):
+        await bed.client.apply(value)
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}}
+    account = kinds.SERVICE_ACCOUNT.path(NAMESPACE, "etcd-operator", "token")
+    token = (await bed.client.request_json("POST", account, request))["status"]["token"]
+    config = yaml.safe_load(bed.kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def operator(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OperatorProcess]:
-    log: Path = tmp_path_factory.mktemp("operator") / "operator.log"
-    process = OperatorProcess(bed.kubeconfig, log, "--map-version", f"3.2.*={VERSION}")
+    folder: Path = tmp_path_factory.mktemp("operator")
+    kubeconfig = await least_privileged(bed, folder / "kubeconfig")
+    arguments = ("--namespace", NAMESPACE, "--map-version", f"3.2.*={VERSION}")
+    process = OperatorProcess(kubeconfig, folder / "operator.log", *arguments)
     process.start()
     try:
         yield process
@@ -48,6 +69,6 @@ async def operator(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 @pytest_asyncio.fixture(loop_scope="session")
 async def stage(bed: Bed, operator: OperatorProcess) -> AsyncIterator[Stage]:
     operator.check()
-    one = Stage(bed, f"c{next(_numbers)}")
+    one = Stage(bed, f"c{next(_numbers)}", NAMESPACE)
     yield one
     await one.delete()
