@@ -150,9 +150,7 @@ class EmbeddedBed(_ProcessBed):
 
     async def _start(self) -> None:
         from controllerkit.apiserver import ApiServer, TlsFiles
-        from controllerkit.devcluster.controllers.binder import ClaimBinder, VolumePhases
-        from controllerkit.devcluster.controllers.endpoints import EndpointsReconciler
-        from controllerkit.devcluster.controllers.scheduler import Scheduler
+        from controllerkit.devcluster.controllers import embedded_controllers
         from controllerkit.devcluster.pki import Authority
 
         folder = self.data_dir / "api-server"
@@ -169,7 +167,7 @@ class EmbeddedBed(_ProcessBed):
         self._stack.push_async_callback(server.stop)
         server.write_kubeconfig(self.kubeconfig)
         self._api_server = server.url
-        await self._connect_and_run_node(Scheduler(), ClaimBinder(), VolumePhases(), EndpointsReconciler())
+        await self._connect_and_run_node(*embedded_controllers())
 
 
 class RealBed(_ProcessBed):
