@@ -8,6 +8,7 @@ import msgspec
 import yaml
 
 from controllerkit.apiserver.defaults import apply_builtin_defaults
+from controllerkit.apiserver.protobuf import CONTENT_TYPE, decode_protobuf
 from controllerkit.apiserver.requests import Target, WriteOptions
 from controllerkit.apiserver.status import FieldError, invalid
 from controllerkit.apiserver.structural import apply_defaults, prune
@@ -20,11 +21,13 @@ Value = dict[str, Any]
 
 
 def decode_body(body: bytes, content_type: str, kind: str) -> Value:
-    """A JSON or YAML document that must be one object.
+    """A JSON, YAML or protobuf document that must be one object.
 
     Raises:
         BadRequest: it is none; the message names ``kind``, what was expected.
     """
+    if content_type == CONTENT_TYPE:
+        return decode_protobuf(body)
     shown = body[:30].decode(errors="replace") + (" ..." if len(body) > 30 else "") or "<empty>"
     try:
         value = yaml.safe_load(body) if "yaml" in content_type else msgspec.json.decode(body)

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 from aiohttp import web
 
-from controllerkit.apiserver import discovery, openapi, subresources
+from controllerkit.apiserver import discovery, openapi, protobuf, subresources
 from controllerkit.apiserver.auth import Authenticator
 from controllerkit.apiserver.decoding import decode_body
 from controllerkit.apiserver.patch import APPLY, patch_object
@@ -38,7 +38,7 @@ BODY_BYTES_MAX: Final = 3 * 1024 * 1024
 WATCH_TIMEOUT_S: Final = (1800.0, 3600.0)
 """A watch without a timeout of its own lasts as long as a random draw from this span."""
 _JSON: Final = "application/json"
-_BODY_TYPES: Final = (_JSON, "application/yaml", "application/vnd.kubernetes.protobuf")
+_BODY_TYPES: Final = (_JSON, "application/yaml", protobuf.CONTENT_TYPE)
 _LOG_CHUNK: Final = 64 * 1024
 
 Handler = Callable[[web.BaseRequest, Target], Awaitable[web.StreamResponse]]
@@ -244,7 +244,7 @@ class Api:
         content_type = request.content_type or _JSON
         if content_type == "application/octet-stream":
             content_type = _JSON
-        if content_type not in (_JSON, "application/yaml"):
+        if content_type not in _BODY_TYPES:
             raise unsupported_media_type(_BODY_TYPES)
         return decode_body(await _read(request), content_type, kind)
 

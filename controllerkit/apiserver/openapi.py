@@ -126,7 +126,9 @@ def _operation(action: str, resource: Resource, version: Version) -> Value:
         "responses": {"200": {"description": "OK", "content": {"application/json": reference}}},
     }
     if action == "patch":
-        operation["requestBody"] = {"content": {kind: {"schema": {"type": "object"}} for kind in _PATCHES}}
+        # kubectl chooses the patch it sends by this: custom resources have no strategic merge.
+        accepted = _PATCHES if version.schema is None else _PATCHES[:-1]
+        operation["requestBody"] = {"content": {kind: {"schema": {"type": "object"}} for kind in accepted}}
     elif action != "get":
         operation["requestBody"] = {"content": {"application/json": reference}}
     return operation

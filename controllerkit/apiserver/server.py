@@ -163,6 +163,8 @@ class ApiServer:
                     self._run_janitor_now()
             for one in self._store.collections():
                 self._janitor.adopt(one)
+            # What happened before is not on disk: watches from then must not seem to have missed nothing.
+            self._store.compact()
         namespaces = self._registry.resource("", "namespaces")
         if namespaces is not None:
             for name in FIRST_NAMESPACES:

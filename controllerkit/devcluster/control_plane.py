@@ -17,9 +17,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ctypes
-import ipaddress
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -29,18 +27,14 @@ import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 import aiohttp
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from controllerkit.devcluster.binaries import BinaryCache, Progress
+from controllerkit.devcluster.pki import Authority, service_account_keys, write_private
 from controllerkit.errors import DeadlineExceeded, DevClusterError
 from controllerkit.runtime import wait_until
 
@@ -50,6 +44,7 @@ READY_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 SERVICE_RANGE: Final = "10.0.0.0/24"
 SERVICE_ADDRESS: Final = "10.0.0.1"
+_SERVICE_NAME: Final = "kubernetes.default.svc.cluster.local"
 _LOG_TAIL_LINES: Final = 15
 _PR_SET_PDEATHSIG: Final = 1
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -64,14 +59,6 @@ def _quiet(_: str) -> None:
     """Says nothing."""
 
 
-def _write_private(path: Path, data: bytes) -> Path:
-    """Writes ``data`` so that at no moment anyone else can read it."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-    return path
-
-
 def _free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago, all different; held together so that none is given twice."""
     sockets = [socket.socket() for _ in range(count)]
@@ -82,56 +69,6 @@ def _free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
-
-
-def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _certificate(
-    subject: str,
-    key: ec.EllipticCurvePrivateKey,
-    *,
-    issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
-    names: Sequence[x509.GeneralName] = (),
-) -> x509.Certificate:
-    """A certificate authority's own certificate, or with ``issuer`` a serving certificate for ``names``."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
-    now = datetime.now(UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(issuer[0].subject if issuer else name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=365))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-    if issuer is not None:
-        identifier = issuer[0].extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        builder = (
-            builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
-        )
-    else:
-        usage = x509.KeyUsage(
-            digital_signature=True,
-            key_cert_sign=True,
-            crl_sign=True,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        builder = builder.add_extension(usage, critical=True)
-    return builder.sign(issuer[1] if issuer else key, hashes.SHA256())
 
 
 @dataclass(slots=True)
@@ -216,34 +153,17 @@ class _Files:
             setattr(self, attribute, self.root / name)
 
     def write_certificates(self) -> None:
-        """A new authority and a serving certificate for loopback and the names Pods use."""
-        ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        ca = _certificate("controllerkit-dev-ca", ca_key)
-        names: list[x509.GeneralName] = [
-            x509.DNSName(name)
-            for name in (
-                "localhost",
-                "kubernetes",
-                "kubernetes.default",
-                "kubernetes.default.svc",
-                "kubernetes.default.svc.cluster.local",
-            )
-        ]
-        names += [x509.IPAddress(ipaddress.ip_address(text)) for text in ("127.0.0.1", SERVICE_ADDRESS)]
-        leaf = _certificate("kube-apiserver", key, issuer=(ca, ca_key), names=names)
-        self.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-        self.server_cert.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
-        _write_private(self.server_key, _pem(key))
+        """The authority, and a serving certificate for loopback and the names Pods use.
 
-    def write_service_account_key(self) -> None:
-        """The pair that signs and checks ServiceAccount tokens; kept over restarts, as tokens outlive them."""
-        if self.sa_key.exists() and self.sa_pub.exists():
-            return
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        _write_private(self.sa_key, _pem(key))
-        self.sa_pub.write_bytes(
-            key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        )
+        The authority and the ServiceAccount keys stay over restarts, as tokens and kubeconfigs outlive them.
+        """
+        authority = Authority.load(self.root) or Authority.create("controllerkit-dev-ca")
+        authority.save(self.root)
+        names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", _SERVICE_NAME]
+        serving = authority.issue("kube-apiserver", names=names, addresses=["127.0.0.1", SERVICE_ADDRESS])
+        serving.write(self.root, "apiserver")
+        if not (self.sa_key.exists() and self.sa_pub.exists()):
+            service_account_keys(self.root)
 
     def write_kubeconfig(self, url: str, token: str) -> None:
         """In JSON, which is YAML too; readable by its owner alone."""
@@ -263,7 +183,7 @@ class _Files:
             "users": [{"name": "admin", "user": {"token": token}}],
             "contexts": [{"name": "controllerkit", "context": {"cluster": "controllerkit", "user": "admin"}}],
         }
-        _write_private(self.kubeconfig, json.dumps(config, indent=2).encode())
+        write_private(self.kubeconfig, json.dumps(config, indent=2).encode())
 
 
 class ControlPlane:
@@ -356,8 +276,7 @@ class ControlPlane:
         root = self._files.root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._files.write_certificates()
-        self._files.write_service_account_key()
-        _write_private(self._files.tokens, f"{self.token},admin,admin,system:masters\n".encode())
+        write_private(self._files.tokens, f"{self.token},admin,admin,system:masters\n".encode())
         self._files.write_kubeconfig(self.url, self.token)
 
     def _launch(self, name: str) -> None:

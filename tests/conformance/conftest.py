@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,9 +20,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from controllerkit.apiserver import ApiServer
+from controllerkit.apiserver import ApiServer, TlsFiles
 from controllerkit.devcluster.binaries import BinaryCache
 from controllerkit.devcluster.control_plane import ControlPlane
+from controllerkit.devcluster.pki import Authority
 
 DEADLINE_S = 15.0
 LARGE_BYTES = 1_000_000
@@ -47,7 +49,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = str(Path(__file__).parent)
     for item in items:
-        if str(item.path).startswith(here):
+        if str(item.path).startswith(here) and "server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
@@ -201,14 +203,20 @@ class Watcher:
 
 @asynccontextmanager
 async def _embedded(folder: Path) -> AsyncIterator[Server]:
-    async with ApiServer(bookmark_interval_s=0.5, token="conformance") as api:
+    # With TLS, as kubectl sends no token without it.
+    authority = Authority.create("conformance")
+    certificate, key = authority.issue("apiserver", names=["localhost"], addresses=["127.0.0.1"]).write(folder, "tls")
+    tls = TlsFiles(certificate=certificate, key=key, ca=authority.save(folder))
+    async with ApiServer(tls=tls, bookmark_interval_s=0.5, token="conformance") as api:
         kubeconfig = folder / "kubeconfig"
         api.write_kubeconfig(kubeconfig)
 
         async def compact() -> None:
             api.compact()
 
-        async with aiohttp.ClientSession(headers={"Authorization": "Bearer conformance"}) as session:
+        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=str(tls.ca)), limit=0)
+        headers = {"Authorization": "Bearer conformance"}
+        async with aiohttp.ClientSession(headers=headers, connector=connector) as session:
             yield Server("embedded", api.url, kubeconfig, "conformance", session, compact)
 
 
@@ -241,9 +249,8 @@ async def ns(server: Server) -> AsyncIterator[str]:
     name = f"t-{uuid.uuid4().hex[:8]}"
     await server.make("/api/v1/namespaces", {"metadata": {"name": name}})
     await server.until(f"/api/v1/namespaces/{name}/serviceaccounts/default", lambda answer: answer.code == 200)
-    if server.real:
-        # Made in the background too: tests that watch all ConfigMaps must not see it come.
-        await server.until(f"/api/v1/namespaces/{name}/configmaps/kube-root-ca.crt", lambda answer: answer.code == 200)
+    # Made in the background too: tests that watch all ConfigMaps must not see it come.
+    await server.until(f"/api/v1/namespaces/{name}/configmaps/kube-root-ca.crt", lambda answer: answer.code == 200)
     yield name
     await server.delete(f"/api/v1/namespaces/{name}")
 
@@ -272,6 +279,22 @@ def deployment(name: str, replicas: int = 0, **container: Any) -> dict[str, Any]
     }
     spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+def stateful_set(name: str) -> dict[str, Any]:
+    labels = {"app": name}
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    spec = {
+        "serviceName": name,
+        "replicas": 0,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}},
+        "volumeClaimTemplates": [claim],
+    }
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name}, "spec": spec}
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Answer, Server, config_map, deployment, pod
+from tests.conformance.conftest import Answer, Server, config_map, deployment, pod, stateful_set
 
 
 @pytest.fixture
@@ -413,22 +413,6 @@ async def test_deployments_are_scaled(server: Server, ns: str) -> None:
         {"spec.replicas": "Invalid value: -1: must be greater than or equal to 0"},
     )
     await server.patch(f"{path}/a/scale", {"spec": {"replicas": 0}})
-
-
-def stateful_set(name: str) -> dict[str, Any]:
-    labels = {"app": name}
-    claim = {
-        "metadata": {"name": "data"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    spec = {
-        "serviceName": name,
-        "replicas": 0,
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}},
-        "volumeClaimTemplates": [claim],
-    }
-    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name}, "spec": spec}
 
 
 async def test_a_stateful_set_has_its_defaults(server: Server, ns: str) -> None:

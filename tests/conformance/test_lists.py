@@ -335,7 +335,8 @@ EXPECTED: dict[str, str] = {
     "pods": "Name Ready Status Restarts Age IP+ Node+ Nominated Node+ Readiness Gates+",
     "nodes": "Name Status Roles Age Version Internal-IP+ External-IP+ OS-Image+ Kernel-Version+ Container-Runtime+",
     "services": "Name Type Cluster-IP External-IP Port(s) Age Selector+",
-    "persistentvolumeclaims": "Name Status Volume Capacity Access Modes StorageClass VolumeAttributesClass Age VolumeMode+",
+    "persistentvolumeclaims": "Name Status Volume Capacity Access Modes StorageClass VolumeAttributesClass Age "
+    "VolumeMode+",
     "persistentvolumes": "Name Capacity Access Modes Reclaim Policy Status Claim StorageClass VolumeAttributesClass "
     "Reason Age VolumeMode+",
     "events": "Last Seen Type Reason Object Subobject+ Source+ Message First Seen+ Count+ Name+",
