@@ -14,6 +14,7 @@ import typer
 
 from controllerkit.devcluster import Bed, BedKind, BinaryCache, ImageTable, open_bed
 from controllerkit.errors import ConfigError
+from controllerkit.runtime import configure_logging
 
 app = typer.Typer(help="A development cluster on this machine.", no_args_is_help=True)
 
@@ -39,11 +40,15 @@ def up(
     cluster: Annotated[bool, typer.Option("--cluster", help="the full real cluster, Pods as containers; root")] = False,
     data_dir: Annotated[Path | None, typer.Option(help="keep the state here; a temporary folder otherwise")] = None,
     images: Annotated[Path | None, typer.Option(help="YAML file with further image references and binaries")] = None,
+    log_level: Annotated[
+        str, typer.Option(help="how much the cluster's own controllers say, on standard error")
+    ] = "WARNING",
     as_json: Annotated[bool, typer.Option("--json", help="say what runs as one JSON line")] = False,
 ) -> None:
     """See ``UP_HELP``."""
     if real and cluster:
         raise ConfigError("--real and --cluster are two different clusters; choose one")
+    configure_logging(level=log_level)
     kind = BedKind.CLUSTER if cluster else BedKind.REAL if real else BedKind.EMBEDDED
     asyncio.run(_up(kind, data_dir, images, as_json=as_json))
 

@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from controllerkit.errors import ConfigError
+
 __all__ = ["configure_logging", "get_logger"]
 
 
@@ -17,13 +19,13 @@ def configure_logging(*, level: str = "INFO", json: bool | None = None, stream: 
     ``json`` None means: JSON unless ``stream`` (standard error) is a terminal.
 
     Raises:
-        ValueError: ``level`` is no level of the logging module.
+        ConfigError: ``level`` is no level of the logging module.
     """
     stream = stream or sys.stderr
     number = logging.getLevelNamesMapping().get(level.upper())
     if number is None:
         known = ", ".join(logging.getLevelNamesMapping())
-        raise ValueError(f"unknown log level {level!r}; one of {known}")
+        raise ConfigError(f"unknown log level {level!r}; one of {known}")
     as_json = not stream.isatty() if json is None else json
     structlog.configure(
         processors=[
