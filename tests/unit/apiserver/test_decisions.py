@@ -191,8 +191,10 @@ def test_defaults_are_copies_and_null_counts_only_where_it_may() -> None:
     [
         (
             {"either": "ab"},
-            'spec.either: Invalid value: "": "spec.either" must validate one and only one schema (oneOf). '
-            "Found 2 valid alternatives",
+            (
+                'spec.either: Invalid value: "": "spec.either" must validate one and only one schema (oneOf). '
+                "Found 2 valid alternatives"
+            ),
         ),
         ({"ratio": 0.7}, "spec.ratio: Invalid value: 0.7: spec.ratio in body should be a multiple of 0.5"),
         ({"host": "x"}, 'spec.host: Invalid value: "x": spec.host in body must be of type ipv4: "x"'),
