@@ -42,6 +42,7 @@ __all__ = ["ControlPlane"]
 
 READY_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
+RESTART_TIMEOUT_S: Final = 0.5
 SERVICE_RANGE: Final = "10.0.0.0/24"
 SERVICE_ADDRESS: Final = "10.0.0.1"
 _SERVICE_NAME: Final = "kubernetes.default.svc.cluster.local"
@@ -101,14 +102,14 @@ class _Process:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_LOG_TAIL_LINES:])
 
-    async def stop(self) -> None:
+    async def stop(self, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """SIGTERM, and SIGKILL where that has not ended it in time."""
         popen, self.popen = self.popen, None
         if popen is None or popen.poll() is not None:
             return
         popen.send_signal(signal.SIGTERM)
         try:
-            await asyncio.to_thread(popen.wait, STOP_TIMEOUT_S)
+            await asyncio.to_thread(popen.wait, timeout_s)
         except subprocess.TimeoutExpired:
             popen.kill()
             await asyncio.to_thread(popen.wait)
@@ -309,9 +310,12 @@ class ControlPlane:
                 await process.stop()
 
     async def restart_api_server(self) -> None:
-        """Stops kube-apiserver and starts it on the same port: every watch ends and connections are refused."""
+        """Stops kube-apiserver and starts it on the same port: every watch ends and connections are refused.
+
+        It is killed soon: left alone, it would wait for its open watches.
+        """
         process = self._processes["kube-apiserver"]
-        await process.stop()
+        await process.stop(timeout_s=RESTART_TIMEOUT_S)
         process.start(self._files.root)
         await self._wait("kube-apiserver", "/readyz")
 

@@ -174,20 +174,6 @@ async def test_a_broken_continue_token_is_a_bad_request(server: Server, maps: st
     assert answer["message"].startswith("invalid continue token: continue key is not valid:")
 
 
-async def test_a_continue_token_from_before_a_compaction_is_expired(server: Server, ns: str) -> None:
-    path = f"/api/v1/namespaces/{ns}/secrets"
-    for name in "abc":
-        await server.make(path, {"metadata": {"name": name}})
-    first = await server.get(path, limit=1)
-    await server.make(path, {"metadata": {"name": "d"}})
-    await server.compact()
-    answer = await server.get(path, limit=1, continue_=first.meta["continue"])
-    assert (answer.code, answer["reason"]) == (410, "Expired")
-    assert answer["message"].startswith("The provided continue parameter is too old")
-    inconsistent = await server.get(path, limit=5, continue_=answer.meta["continue"])
-    assert names(inconsistent) == ["b", "c", "d"]
-
-
 async def test_resource_version_zero_lists_anything(server: Server, maps: str) -> None:
     await fill(server, maps, "a", "b")
     answer = await server.until(f"{maps}", lambda one: len(names(one)) >= 2, resourceVersion=0, labelSelector=MINE)

@@ -160,20 +160,6 @@ async def test_initial_events_end_with_a_marked_bookmark(server: Server, maps: s
         assert await watch.shapes(1) == [("ADDED", "b")]
 
 
-async def test_a_watch_from_a_compacted_revision_is_expired(server: Server, maps: str) -> None:
-    rv = await revision(server, maps)
-    await server.make(maps, config_map("a"))
-    await server.make(maps, config_map("b"))
-    await server.compact()
-    async with server.watch(maps, resourceVersion=rv, timeoutSeconds=3) as watch:
-        assert watch.code == 200
-        (event,) = await watch.rest()
-    assert event["type"] == "ERROR"
-    error = event["object"]
-    assert (error["kind"], error["code"], error["reason"]) == ("Status", 410, "Expired")
-    assert error["message"].startswith(f"too old resource version: {rv} (")
-
-
 async def test_a_watch_of_a_revision_that_is_no_number_fails(server: Server, maps: str) -> None:
     answer = await server.get(maps, watch="true", resourceVersion="abc")
     assert answer.code == 500

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Final
 
 import aiohttp
 
@@ -22,6 +23,13 @@ from operators.etcd.wire import EtcdApi, EtcdClient
 __all__ = ["EtcdClusterReconciler"]
 
 
+PROBE_TIMEOUT_S: Final = 1.0
+"""A member that starts accepts connections seconds before it answers; every pass waits this long for it."""
+
+CHANGE_TIMEOUT_S: Final = 5.0
+"""A change of members has to be committed by a majority, at worst after an election."""
+
+
 class EtcdClusterReconciler(PlanningReconciler[EtcdCluster, Observed, ClusterAction]):
     """Keeps every `EtcdCluster` as its spec says.
 
@@ -36,14 +44,15 @@ class EtcdClusterReconciler(PlanningReconciler[EtcdCluster, Observed, ClusterAct
     def __init__(self, *, mapping: VersionMap | None = None, dial: Dial | None = None) -> None:
         super().__init__()
         self._mapping = mapping or VersionMap()
-        self._dial: Dial = dial or self._dial_gateway
+        self._dial_to_ask: Dial = dial or partial(self._dial_gateway, timeout_s=PROBE_TIMEOUT_S)
+        self._dial_to_change: Dial = dial or partial(self._dial_gateway, timeout_s=CHANGE_TIMEOUT_S)
         self._session: aiohttp.ClientSession | None = None
         self._refused: dict[Key, Refused] = {}
 
     async def observe(self, request: Request) -> Observed | None:
         """As `cluster.observe`."""
         refused = self._refused.pop(request.key, None)
-        return await observe(self.client, self._dial, request.key, self._mapping, refused=refused)
+        return await observe(self.client, self._dial_to_ask, request.key, self._mapping, refused=refused)
 
     def analyze(self, observed: Observed, now: datetime) -> Plan[ClusterAction]:
         """As `cluster.analyze`."""
@@ -51,7 +60,7 @@ class EtcdClusterReconciler(PlanningReconciler[EtcdCluster, Observed, ClusterAct
 
     async def act(self, observed: Observed, action: ClusterAction) -> None:
         """As `cluster.act`; a "not now" of etcd's is told in the next status and asked again."""
-        if told := await act(self.client, self._dial, observed, action):
+        if told := await act(self.client, self._dial_to_change, observed, action):
             self._refused[observed.cluster.key] = told
 
     async def aclose(self) -> None:
@@ -60,7 +69,7 @@ class EtcdClusterReconciler(PlanningReconciler[EtcdCluster, Observed, ClusterAct
             await self._session.close()
             self._session = None
 
-    def _dial_gateway(self, endpoints: Sequence[str], version: Version | None) -> EtcdApi:
+    def _dial_gateway(self, endpoints: Sequence[str], version: Version | None, *, timeout_s: float) -> EtcdApi:
         if self._session is None:
             self._session = aiohttp.ClientSession()
-        return EtcdClient(endpoints, version=version, session=self._session)
+        return EtcdClient(endpoints, version=version, session=self._session, timeout_s=timeout_s)
