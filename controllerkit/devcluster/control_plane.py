@@ -16,15 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ctypes
 import json
 import secrets
 import shutil
-import signal
 import socket
 import ssl
-import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +32,8 @@ import aiohttp
 
 from controllerkit.devcluster.binaries import BinaryCache, Progress
 from controllerkit.devcluster.pki import Authority, service_account_keys, write_private
-from controllerkit.errors import DeadlineExceeded, DevClusterError
-from controllerkit.runtime import wait_until
+from controllerkit.devcluster.process import ChildProcess
+from controllerkit.errors import DevClusterError
 
 __all__ = ["ControlPlane"]
 
@@ -46,14 +43,6 @@ RESTART_TIMEOUT_S: Final = 0.5
 SERVICE_RANGE: Final = "10.0.0.0/24"
 SERVICE_ADDRESS: Final = "10.0.0.1"
 _SERVICE_NAME: Final = "kubernetes.default.svc.cluster.local"
-_LOG_TAIL_LINES: Final = 15
-_PR_SET_PDEATHSIG: Final = 1
-_libc: Final = ctypes.CDLL(None, use_errno=True)
-
-
-def _die_with_parent() -> None:
-    """Runs in the child between fork and exec, so it does nothing but one system call."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _quiet(_: str) -> None:
@@ -70,49 +59,6 @@ def _free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
-
-
-@dataclass(slots=True)
-class _Process:
-    """One running component and its log."""
-
-    name: str
-    command: Sequence[str]
-    log: Path
-    popen: subprocess.Popen[bytes] | None = None
-
-    def start(self, cwd: Path) -> None:
-        with self.log.open("ab") as log:
-            self.popen = subprocess.Popen(
-                self.command,
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock can be held
-            )
-
-    def check(self) -> None:
-        """Raises where the component has ended."""
-        if self.popen is not None and (status := self.popen.poll()) is not None:
-            raise DevClusterError(f"{self.name} ended with status {status}; the end of {self.log}:\n{self.tail()}")
-
-    def tail(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(lines[-_LOG_TAIL_LINES:])
-
-    async def stop(self, *, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """SIGTERM, and SIGKILL where that has not ended it in time."""
-        popen, self.popen = self.popen, None
-        if popen is None or popen.poll() is not None:
-            return
-        popen.send_signal(signal.SIGTERM)
-        try:
-            await asyncio.to_thread(popen.wait, timeout_s)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            await asyncio.to_thread(popen.wait)
 
 
 @dataclass(slots=True)
@@ -214,7 +160,7 @@ class ControlPlane:
         self._progress = progress
         self._files = _Files(data_dir)
         self._ports = _Ports()
-        self._processes: dict[str, _Process] = {}
+        self._processes: dict[str, ChildProcess] = {}
         self.token = secrets.token_urlsafe(32)
         self.kubeconfig: Path = self._files.kubeconfig
 
@@ -259,16 +205,16 @@ class ControlPlane:
         await asyncio.to_thread(self._prepare)
         for name, binary in binaries.items():
             command = [str(binary), *_FLAGS[name](self._files, self._ports)]
-            self._processes[name] = _Process(name, command, self._files.root / f"{name}.log")
+            self._processes[name] = ChildProcess(name, command, log=self._files.root / f"{name}.log")
         self._progress("starting etcd and kube-apiserver")
-        self._launch("etcd")
+        self._processes["etcd"].start()
         await self._wait("etcd", "/health", base=self.etcd_url)
-        self._launch("kube-apiserver")
+        self._processes["kube-apiserver"].start()
         await self._wait("kube-apiserver", "/readyz")
         if self._with_controllers:
             self._progress("starting kube-controller-manager and kube-scheduler")
-            self._launch("kube-controller-manager")
-            self._launch("kube-scheduler")
+            self._processes["kube-controller-manager"].start()
+            self._processes["kube-scheduler"].start()
             account = "/api/v1/namespaces/default/serviceaccounts/default"
             await self._wait("kube-controller-manager", account)
         self._progress(f"control plane ready at {self.url}")
@@ -280,9 +226,6 @@ class ControlPlane:
         write_private(self._files.tokens, f"{self.token},admin,admin,system:masters\n".encode())
         self._files.write_kubeconfig(self.url, self.token)
 
-    def _launch(self, name: str) -> None:
-        self._processes[name].start(self._files.root)
-
     async def _wait(self, name: str, path: str, *, base: str | None = None) -> None:
         """Until a GET of ``path`` answers 200, or the component has ended."""
         process = self._processes[name]
@@ -291,23 +234,19 @@ class ControlPlane:
         async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
 
             async def probe() -> bool:
-                process.check()
                 with suppress(aiohttp.ClientError, TimeoutError):
                     tls = self.ssl_context() if base is None else True
                     async with session.get((base or self.url) + path, ssl=tls) as response:
                         return response.status == 200
                 return False
 
-            try:
-                await wait_until(probe, what=f"{name} answers {path}", timeout_s=READY_TIMEOUT_S)
-            except DeadlineExceeded as error:
-                raise DevClusterError(f"{error}; the end of {process.log}:\n{process.tail()}") from error
+            await process.wait_ready(probe, what=f"answering {path}", timeout_s=READY_TIMEOUT_S)
 
     async def stop(self) -> None:
         """Ends the components, those that use others first. Safe to call twice."""
         for name in ("kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"):
             if process := self._processes.pop(name, None):
-                await process.stop()
+                await process.stop(STOP_TIMEOUT_S)
 
     async def restart_api_server(self) -> None:
         """Stops kube-apiserver and starts it on the same port: every watch ends and connections are refused.
@@ -315,8 +254,8 @@ class ControlPlane:
         It is killed soon: left alone, it would wait for its open watches.
         """
         process = self._processes["kube-apiserver"]
-        await process.stop(timeout_s=RESTART_TIMEOUT_S)
-        process.start(self._files.root)
+        await process.stop(RESTART_TIMEOUT_S)
+        process.start()
         await self._wait("kube-apiserver", "/readyz")
 
     async def compact_etcd(self) -> int:
