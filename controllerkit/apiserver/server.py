@@ -32,6 +32,7 @@ __all__ = ["ApiServer", "TlsFiles"]
 FIRST_NAMESPACES: Final = ("default", "kube-system", "kube-public", "kube-node-lease")
 _SHUTDOWN_S: Final = 2.0
 _SYSTEM: Final = WriteOptions(manager="controllerkit", validation="Ignore")
+_SYSTEM_CLOCK: Final = SystemClock()
 _CRDS: Final = "customresourcedefinitions.apiextensions.k8s.io"
 
 
@@ -69,14 +70,14 @@ class ApiServer:
         token: str | None = None,
         data_dir: Path | None = None,
         history_events_max: int = 10_000,
-        clock: Clock | None = None,
+        clock: Clock = _SYSTEM_CLOCK,
         bookmark_interval_s: float = 60.0,
     ) -> None:
         self._host = host
         self._port = port
         self._tls = tls
         self._token = token
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._bookmark_interval_s = bookmark_interval_s
         self._rng = Random()
         self._journal = Journal(data_dir) if data_dir else None

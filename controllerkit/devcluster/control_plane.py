@@ -179,6 +179,11 @@ class ControlPlane:
         """The storage's client address, without TLS, on loopback."""
         return f"http://127.0.0.1:{self._ports.etcd}"
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of the components that run."""
+        return tuple(one.pid for one in self._processes.values() if one.running)
+
     def ssl_context(self) -> ssl.SSLContext:
         """A client context that trusts this control plane and nothing else."""
         return ssl.create_default_context(cafile=str(self._files.ca))
