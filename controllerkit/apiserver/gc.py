@@ -16,11 +16,12 @@ from typing import Any, Final
 from controllerkit.apiserver import crds
 from controllerkit.apiserver.admission import ROOT_CA
 from controllerkit.apiserver.registry import Registry
-from controllerkit.apiserver.requests import DeleteOptions, WriteOptions
+from controllerkit.apiserver.requests import DeleteOptions, Target, WriteOptions
 from controllerkit.apiserver.resources import Resource
 from controllerkit.apiserver.storage import Collection, Item, LogEvent
 from controllerkit.apiserver.strategies import PV_PROTECTION, PVC_PROTECTION
 from controllerkit.errors import ApiError
+from controllerkit.runtime import get_logger
 
 __all__ = ["Janitor"]
 
@@ -48,7 +49,7 @@ class Janitor:
         self._dependents: dict[str, set[Reference]] = {}
         self._queue: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._queued: set[tuple[Any, Any]] = set()
-        self._resources: dict[str, Resource] = {}
+        self._log = get_logger(component="apiserver")
 
     # What to look at.
 
@@ -150,6 +151,9 @@ class Janitor:
             except ApiError:
                 # Someone else was faster; their write brings its own note.
                 continue
+            except Exception:
+                # A fault of one kind must not end the housekeeping of all others.
+                self._log.exception("housekeeping_failed", work=work.__name__, argument=argument)
         return bool(self._queue)
 
     def _resource(self, collection: str) -> Resource | None:
@@ -259,7 +263,6 @@ class Janitor:
         resource = self._registry.resource("", plural)
         if resource is None:
             return
-        from controllerkit.apiserver.requests import Target
 
         target = Target(resource, resource.versions["v1"], namespace)
         value = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, **body}

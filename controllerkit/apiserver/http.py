@@ -28,6 +28,7 @@ from controllerkit.apiserver.status import (
     unknown_path,
     unsupported_media_type,
 )
+from controllerkit.apiserver.strategies import returns_object
 from controllerkit.apiserver.watching import Watch
 from controllerkit.errors import ApiError, Gone, InternalError, RequestEntityTooLarge
 from controllerkit.runtime import Clock, get_logger
@@ -398,7 +399,6 @@ _REVIEWS: Final = frozenset({"TokenReview", "SelfSubjectAccessReview"})
 
 
 def _shows_deleted(target: Target) -> bool:
-    from controllerkit.apiserver.strategies import returns_object
 
     return returns_object(target.resource)
 

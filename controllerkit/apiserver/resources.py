@@ -205,6 +205,11 @@ def _core() -> list[Resource]:
                 "eviction": ("Eviction", _CREATE),
             },
         ),
+    ]
+
+
+def _core_others() -> list[Resource]:
+    return [
         _builtin(
             "",
             "Service",
@@ -310,5 +315,5 @@ def _other() -> list[Resource]:
     ]
 
 
-BUILTIN: Final[tuple[Resource, ...]] = (*_core(), *_apps(), *_other())
+BUILTIN: Final[tuple[Resource, ...]] = (*_core(), *_core_others(), *_apps(), *_other())
 """Every built-in resource, in the order discovery shows them."""
