@@ -166,23 +166,13 @@ def _health_truths(observed: Observed, decision: Decision) -> Iterable[_Truth]:
     if not decision.cluster_id:
         yield _Truth("Available", False, "NotFounded", "the cluster has no first member yet", always=True)
         return
-    voters = [seat for seat in decision.seats if not seat.learner]
-    healthy = sum(seat.healthy for seat in voters)
-    have = healthy >= quorum(len(voters)) and bool(voters)
-    told = f"{healthy} of {len(voters)} voters are healthy, {quorum(len(voters))} are needed"
-    lost = [seat.name for seat in voters if seat.volume_lost]
-    yield _Truth("Available", have, "Quorum" if have else "NoQuorum", told, always=True)
-    for_good = len(voters) - len(lost) < quorum(len(voters))
-    if not have and for_good and any(not seat.healthy for seat in voters if seat.volume_lost):
-        message = f"{told}; the volumes of {', '.join(lost)} are lost, so it will not come back by itself"
-        yield _Truth("QuorumLost", True, "VolumesLost", message)
-    else:
-        yield _Truth("QuorumLost", not have, "Quorum" if have else "MembersDown", told)
+    yield from _quorum_truths(observed, decision)
+    lost = [seat.name for seat in decision.seats if seat.volume_lost]
     # One that never answered is on its way; one that did is missed.
     unhealthy = [seat.name for seat in decision.seats if not seat.healthy and seat.runs]
     strangers = [seat.name for seat in decision.seats if seat.ordinal is None]
     if unhealthy or lost:
-        message = "; ".join(decision.waiting) or f"not healthy: {', '.join(unhealthy)}"
+        message = "; ".join(decision.waiting) or f"{', '.join(lost)}: its volume is lost"
         yield _Truth("Degraded", True, "VolumeLost" if lost else "MembersUnhealthy", message)
     elif strangers:
         message = f"members that this operator did not add and does not touch: {', '.join(strangers)}"
@@ -191,6 +181,30 @@ def _health_truths(observed: Observed, decision: Decision) -> Iterable[_Truth]:
         yield _Truth("Degraded", False, "Healthy", "every member answers")
     recovering = bool(unhealthy or lost) and not observed.cluster.spec.paused
     yield _Truth("Recovering", recovering, "Healing" if recovering else "Healthy", ", ".join(unhealthy or lost))
+
+
+def _quorum_truths(observed: Observed, decision: Decision) -> Iterable[_Truth]:
+    """Tells members that are down from members that are up and elect a leader, which takes a second or two."""
+    voters = [seat for seat in decision.seats if not seat.learner]
+    needed, healthy = quorum(len(voters)), [seat for seat in voters if seat.healthy]
+    lost = [seat for seat in voters if seat.volume_lost and not seat.healthy]
+    answering = [seat for seat in voters if (probe := observed.probes.get(seat.name)) and probe.status is not None]
+    told = f"{len(healthy)} of {len(voters)} voters are healthy, {needed} are needed"
+    if voters and len(healthy) >= needed:
+        yield _Truth("Available", True, "Quorum", told, always=True)
+        yield _Truth("QuorumLost", False, "Quorum", told)
+    elif len(voters) - len(lost) < needed:
+        names = ", ".join(seat.name for seat in lost)
+        message = f"{told}; the volumes of {names} are lost, so it will not come back by itself"
+        yield _Truth("Available", False, "NoQuorum", told, always=True)
+        yield _Truth("QuorumLost", True, "VolumesLost", message)
+    elif voters and len(answering) >= needed:
+        message = f"{len(answering)} of {len(voters)} voters answer and have no leader yet"
+        yield _Truth("Available", False, "NoLeader", message, always=True)
+        yield _Truth("QuorumLost", False, "NoLeader", message)
+    else:
+        yield _Truth("Available", False, "NoQuorum", told, always=True)
+        yield _Truth("QuorumLost", True, "MembersDown", told)
 
 
 def _progress_truths(

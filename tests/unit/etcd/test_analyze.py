@@ -301,6 +301,13 @@ def test_all_pods_lost_at_once_come_back_at_once() -> None:
     assert "MembersDown" in events(gone)
 
 
+def test_an_election_is_not_a_lost_quorum() -> None:
+    observed = unconfirmed(without(running(), pod="db-0"))
+    assert condition(observed, "Available")[:2] == ("False", "NoLeader")
+    assert condition(observed, "QuorumLost") == ("", "", "")
+    assert events(observed) == ["MembersUnhealthy"]
+
+
 def test_a_pod_that_is_being_deleted_is_waited_for() -> None:
     observed = running()
     pods = {**observed.pods, "db-1": replace(observed.pods["db-1"], terminating=True)}
