@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from controllerkit.devcluster import Bed
 from controllerkit.errors import Invalid
 from controllerkit.objects import find_condition, kinds
 from controllerkit.runtime import SystemClock, wait_until
@@ -19,7 +22,9 @@ from operators.etcd.api import EtcdCluster
 from operators.etcd.demo.stage import OperatorProcess, Stage
 from operators.etcd.demo.writer import PREFIX, Ledger, Writer
 from operators.etcd.wire import EtcdClient
-from tests.real.etcd.conftest import VERSION
+from tests.real.etcd.conftest import NAMESPACE, VERSION
+
+EXAMPLE = Path(__file__).parents[4] / "shared" / "manifests" / "etcd-operator" / "example" / "example-etcd-cluster.yaml"
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 
@@ -221,6 +226,18 @@ async def test_a_version_that_cannot_be_had_is_mapped_and_the_status_says_so(sta
     condition = await condition_of(stage, "VersionMapped")
     assert "3.2.13" in condition["message"]
     assert VERSION in condition["message"]
+
+
+@pytest.mark.skipif(not EXAMPLE.is_file(), reason="the first etcd operator's manifests are not beside this checkout")
+async def test_the_first_operators_example_runs_as_it_was_written(bed: Bed, operator: OperatorProcess) -> None:
+    value = yaml.safe_load(EXAMPLE.read_text())
+    stage = Stage(bed, value["metadata"]["name"], NAMESPACE)
+    value["metadata"]["namespace"] = NAMESPACE
+    await stage.client.create(value)
+    try:
+        await stage.wait_healthy(3)
+    finally:
+        await stage.delete()
 
 
 async def test_a_missing_image_leaves_the_pod_waiting_with_the_reason(stage: Stage) -> None:
