@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from controllerkit.errors import ManagerError
+from controllerkit.errors import ConfigError
 
 __all__ = ["Check", "Endpoints", "parse_address"]
 
@@ -23,7 +23,7 @@ def parse_address(address: str) -> tuple[str, int]:
     """
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
-        raise ManagerError(f"an address is host:port, got {address!r}")
+        raise ConfigError(f"an address is host:port, got {address!r}")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - as every Prometheus exporter in a Pod
 
 
@@ -50,7 +50,7 @@ class Endpoints:
         """Binds and serves.
 
         Raises:
-            ManagerError: the address cannot be bound.
+            ConfigError: the address cannot be bound.
         """
         app = web.Application()
         app.router.add_get("/metrics", self._metrics)
@@ -62,7 +62,7 @@ class Endpoints:
         try:
             await site.start()
         except OSError as error:
-            raise ManagerError(
+            raise ConfigError(
                 f"cannot serve on {self._host}:{self._port}: {error.strerror}; choose another address or port 0"
             ) from error
         self._port = self._runner.addresses[0][1]

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         configure_logging(level=arguments.log_level)
         asyncio.run(_run(arguments))
-    except (ConfigError, ValueError) as error:
+    except ConfigError as error:
         print(f"etcd operator: {error}", file=sys.stderr)  # noqa: T201 - logging is what may be misconfigured
         return 2
     except ControllerkitError as error:

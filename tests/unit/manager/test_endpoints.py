@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from controllerkit.errors import ManagerError
+from controllerkit.errors import ConfigError
 from controllerkit.manager.serving import Check, Endpoints
 
 PROBLEMS: dict[str, str | None] = {}
@@ -60,12 +60,12 @@ async def test_verbose_lists_every_check(endpoints: Endpoints) -> None:
 
 async def test_an_address_in_use_says_so_and_what_to_do(endpoints: Endpoints) -> None:
     second = Endpoints(f"127.0.0.1:{endpoints.port}", CollectorRegistry(), {}, {})
-    with pytest.raises(ManagerError, match="choose another address or port 0"):
+    with pytest.raises(ConfigError, match="choose another address or port 0"):
         await second.start()
     await second.stop()
 
 
 @pytest.mark.parametrize("address", ["8080", "host", "host:port", ""])
 async def test_an_address_without_a_port_is_refused(address: str) -> None:
-    with pytest.raises(ManagerError, match="an address is host:port"):
+    with pytest.raises(ConfigError, match="an address is host:port"):
         Endpoints(address, CollectorRegistry(), {}, {})
