@@ -42,25 +42,7 @@ def running(
     """A healthy cluster of ``size`` members, ordinals 0 on, at rest; ``learners`` and ``joining`` are among them."""
     spec = {"size": size, "version": version, **(spec or {})}
     names = [f"db-{n}" for n in range(size)]
-    entries = [
-        {
-            "name": name,
-            "id": f"{0x10 + n:x}",
-            "ordinal": n,
-            "role": "joining"
-            if n in joining
-            else "learner"
-            if n in learners
-            else "leader"
-            if n == leader
-            else "follower",
-            "healthy": n not in joining,
-            "version": "" if n in joining else version,
-            "runVersion": version,
-            "pvcUID": f"uid-{name}",
-        }
-        for n, name in enumerate(names)
-    ]
+    entries = [_entry(n, version, leader=leader, learners=learners, joining=joining) for n in range(size)]
     status = {
         "phase": "Running",
         "clusterID": f"{CLUSTER_ID:x}",
@@ -105,6 +87,20 @@ def running(
             if n not in joining
         },
     )
+
+
+def _entry(n: int, version: str, *, leader: int, learners: Sequence[int], joining: Sequence[int]) -> dict[str, Any]:
+    role = "joining" if n in joining else "learner" if n in learners else "leader" if n == leader else "follower"
+    return {
+        "name": f"db-{n}",
+        "id": f"{0x10 + n:x}",
+        "ordinal": n,
+        "role": role,
+        "healthy": n not in joining,
+        "version": "" if n in joining else version,
+        "runVersion": version,
+        "pvcUID": f"uid-db-{n}",
+    }
 
 
 def answer(
