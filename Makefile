@@ -40,7 +40,7 @@ test: setup system  ## everything that needs no built binaries
 test-real: binaries system-cluster  ## conformance, node and operator on the real components; as root in containers too
 	$(BIN)/python -m pytest tests/conformance --api=real
 	$(BIN)/python -m pytest tests/real --bed=embedded --bed=real
-	@if [ "$$(id -u)" = 0 ]; then set -x; $(BIN)/python -m pytest tests/real/etcd --bed=cluster; \
+	@if [ "$$(id -u)" = 0 ]; then set -x; $(BIN)/python -m pytest tests/real/etcd/test_scenarios.py --bed=cluster; \
 	else echo "not root: the scenarios in the full cluster are left out"; fi
 
 lint: setup  ## ruff, formatting, types, the layers
