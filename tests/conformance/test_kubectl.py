@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import pytest
 import yaml
 
 from tests.conformance.conftest import Custom, Server, config_map, deployment, pod, stateful_set
+from tests.tools import KUBECTL, needs_kubectl
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = pytest.mark.skipif(KUBECTL is None, reason="no kubectl on this machine")
+pytestmark = needs_kubectl
 TIMEOUT_S = 30.0
 
 
@@ -28,7 +27,7 @@ class Kubectl:
     async def run(self, *arguments: str, stdin: str | None = None) -> tuple[int, str, str]:
         environment = {**os.environ, "KUBECONFIG": str(self.server.kubeconfig), "HOME": str(self.folder)}
         process = await asyncio.create_subprocess_exec(
-            str(KUBECTL),
+            KUBECTL,
             "-n",
             self.ns,
             *arguments,

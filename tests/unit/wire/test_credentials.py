@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
 import pytest
 import yaml
 
+from controllerkit.devcluster.pki import Authority
 from controllerkit.errors import ConfigError
 from controllerkit.wire import Credentials, load_credentials
 
@@ -80,3 +82,32 @@ async def test_in_a_pod_without_a_service_account_the_missing_file_is_named(monk
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     with pytest.raises(ConfigError, match=r"/var/run/secrets/kubernetes\.io/serviceaccount/token is missing"):
         await load_credentials()
+
+
+async def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> None:
+    first, second = Authority.create("first"), Authority.create("second")
+    ca_file = first.save(tmp_path)
+    credentials = Credentials(server="https://127.0.0.1:1", ca_file=str(ca_file))
+    before = credentials.ssl_context()
+    assert credentials.ssl_context() is before
+    second.save(tmp_path)
+    os.utime(ca_file, (0, 1))  # whatever the file system's clock resolves
+    after = credentials.ssl_context()
+    assert after is not None
+    assert after is not before
+    assert [dict(pair[0] for pair in ca["subject"])["commonName"] for ca in after.get_ca_certs()] == ["second"]
+
+
+async def test_a_pods_token_is_read_again_after_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (("token", "old"), ("ca.crt", "-"), ("namespace", "team")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("controllerkit.wire.credentials._SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    found = await load_credentials()
+    assert (found.server, found.namespace) == ("https://10.0.0.1:443", "team")
+    assert await found.headers() == {"Authorization": "Bearer old"}
+    (tmp_path / "token").write_text("new")
+    assert await found.headers() == {"Authorization": "Bearer old"}
+    found.configuration._read_at -= 60.0
+    assert await found.headers() == {"Authorization": "Bearer new"}
