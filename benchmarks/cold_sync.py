@@ -28,7 +28,7 @@ WIDGETS = Kind("bench.example.dev", "v1", "Widget", "widgets")
 
 
 def widget(number: int, version: int) -> bytes:
-    """One object of about 3.3 kB (``object_bytes`` says how many), most of it spec, with the metadata a real one has."""
+    """One object of about 3.3 kB (``object_bytes`` says how many), most of it spec, with real metadata."""
     metadata = {
         "name": f"widget-{number:06d}",
         "namespace": f"team-{number % 20}",
