@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from random import Random
 from typing import Any, Final
 from urllib.parse import unquote
@@ -233,8 +234,9 @@ class Api:
         timeout_s = options.timeout_s or self._rng.uniform(*WATCH_TIMEOUT_S)
         watch = Watch(store, collection, options, show, bookmark_interval_s=self._bookmark_interval_s, ended=ended)
         response.enable_chunked_encoding()
-        await response.prepare(request)
-        await watch.stream(response, start, initial=initial, timeout_s=timeout_s)
+        with suppress(ConnectionResetError):  # the client has gone: nobody is left to tell
+            await response.prepare(request)
+            await watch.stream(response, start, initial=initial, timeout_s=timeout_s)
         return response
 
     def _options(self, request: web.BaseRequest, kind: str) -> WriteOptions:
