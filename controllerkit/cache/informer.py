@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from controllerkit.cache import machine
 from controllerkit.cache.store import Change, IndexFunction, Store
-from controllerkit.client import Client, KindLike, WatchEvent
+from controllerkit.client import WATCH_IDLE_S, Client, KindLike, WatchEvent
 from controllerkit.errors import ControllerkitError, DeadlineExceeded
 from controllerkit.runtime import Clock, SystemClock, get_logger
 
@@ -19,9 +19,6 @@ __all__ = ["Handler", "Informer"]
 
 WATCH_TIMEOUT_MIN_S: Final = 300.0
 """client-go ``minWatchTimeout``: the server is asked to end a watch after one to two times this."""
-
-WATCH_IDLE_S: Final = 150.0
-"""A server sends a bookmark about once a minute; two missed ones and a half are a dead connection."""
 
 
 def _ignore(*_: object) -> None:

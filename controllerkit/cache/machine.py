@@ -78,13 +78,12 @@ class Memory:
 
     ``version`` is that of the newest object or bookmark seen, "" before the first sync. ``refused``: the server
     no longer serves it, so the next list asks for the latest. ``paginated``: the server answered a list at "0"
-    in pages, so its watch cache is off. ``streams``: initial events may be asked for.
+    in pages, so its watch cache is off.
     """
 
     version: str = ""
     refused: bool = False
     paginated: bool = False
-    streams: bool = True
     delay_s: float = BACKOFF_INITIAL_S
     delayed_at: float = float("-inf")
 
@@ -304,10 +303,8 @@ def step(state: State, event: Event, now: float) -> Step:
 
 
 def _begin(memory: Memory) -> Step:
-    """A sync from the start: streamed if the server does that, listed if not."""
-    if memory.streams:
-        return Streaming(memory), (OpenWatch("" if memory.refused else memory.version, initial=True),)
-    return _list(memory)
+    """A sync from the start: streamed; a server that does not do that refuses, and is then asked for a list."""
+    return Streaming(memory), (OpenWatch("" if memory.refused else memory.version, initial=True),)
 
 
 def _list(memory: Memory) -> Step:

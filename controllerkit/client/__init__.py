@@ -1,7 +1,17 @@
 """The API's verbs: get, list, watch, create, update, patch, apply, delete, and discovery."""
 
-from controllerkit.client.client import Client, KindLike, ObjectLike, ObjectList, PatchType
+from controllerkit.client.client import WATCH_IDLE_S, Client, KindLike, ObjectLike, ObjectList, PatchType
 from controllerkit.client.mapper import RestMapper
 from controllerkit.client.stream import WatchEvent, WatchStream
 
-__all__ = ["Client", "KindLike", "ObjectLike", "ObjectList", "PatchType", "RestMapper", "WatchEvent", "WatchStream"]
+__all__ = [
+    "WATCH_IDLE_S",
+    "Client",
+    "KindLike",
+    "ObjectLike",
+    "ObjectList",
+    "PatchType",
+    "RestMapper",
+    "WatchEvent",
+    "WatchStream",
+]

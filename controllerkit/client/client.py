@@ -33,6 +33,9 @@ PAGE_SIZE: Final = 500
 RETRIES_MAX: Final = 10
 """client-go ``rest/with_retry.go``: tries again only where the server says when (Retry-After on 429 or 5xx)."""
 
+WATCH_IDLE_S: Final = 150.0
+"""A server sends a bookmark about once a minute; two missed ones and a half are a dead connection."""
+
 WATCH_IDLE_MARGIN_S: Final = 15.0
 DEFAULT_FIELD_MANAGER: Final = "controllerkit"
 
@@ -230,7 +233,7 @@ class Client:
         """Opens a watch with bookmarks; iterate over what it yields.
 
         ``timeout_s`` is asked of the server; ``idle_timeout_s`` bounds the silence on our side, after which
-        DeadlineExceeded is raised (None: ``timeout_s`` and a margin).
+        DeadlineExceeded is raised (None: ``timeout_s`` and a margin, else ``WATCH_IDLE_S``).
         """
         resolved = await self.kind_of(kind)
         query = {
@@ -244,7 +247,7 @@ class Client:
             "timeoutSeconds": str(int(timeout_s)) if timeout_s else "",
         }
         path = with_query(resolved.path(namespace), query)
-        silence_s = idle_timeout_s or (timeout_s + WATCH_IDLE_MARGIN_S if timeout_s else None)
+        silence_s = idle_timeout_s or (timeout_s + WATCH_IDLE_MARGIN_S if timeout_s else WATCH_IDLE_S)
         request = WireRequest(
             method="GET",
             path=path,

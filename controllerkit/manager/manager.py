@@ -113,11 +113,8 @@ class Manager:
             raise ConfigError(f"two runnables are named {name!r}")
         self._runnables[name] = runnable
 
-    def run_until_signal(self) -> Awaitable[None]:
+    async def run_until_signal(self) -> None:
         """``run`` until SIGTERM or SIGINT; a second signal ends the process at once with status 1."""
-        return self._until_signal()
-
-    async def _until_signal(self) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
 

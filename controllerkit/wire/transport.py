@@ -14,8 +14,8 @@ __all__ = ["Transport", "WireRequest", "WireResponse"]
 class WireRequest:
     """One HTTP request.
 
-    ``path`` starts with "/" and holds the query. ``timeout_s`` bounds the time to the response's head, or with
-    ``total`` the whole exchange; ``idle_timeout_s`` bounds the silence between two parts of a streamed body.
+    ``path`` starts with "/" and holds the query. ``timeout_s`` bounds each wait for the server, for the head of the
+    answer as for a further part of its body; ``idle_timeout_s``, where it is given, takes its place.
     """
 
     method: str
