@@ -29,6 +29,7 @@
     ├── MalformedObject              bytes that are no Kubernetes object
     ├── UndeclaredKind               a cached read of a kind that no informer watches
     ├── TerminalError                raise it in a reconciler: retrying cannot help until the object changes
+    ├── NotLeading                   a write was kept back: this process no longer holds the Lease
     ├── ManagerError                 a runnable failed to start or to stop
     └── DevClusterError              the development cluster cannot run here
         └── BinaryUnavailable        a real component cannot be had on this machine
@@ -62,6 +63,7 @@ __all__ = [
     "MethodNotAllowed",
     "NotAcceptable",
     "NotFound",
+    "NotLeading",
     "RequestEntityTooLarge",
     "ServerTimeout",
     "ServiceUnavailable",
@@ -258,6 +260,10 @@ class TerminalError(ControllerkitError):
 
     As controller-runtime's ``reconcile.TerminalError``.
     """
+
+
+class NotLeading(ControllerkitError):
+    """A write was not sent, because this process may no longer be the leader; the message says since when."""
 
 
 class ManagerError(ControllerkitError):

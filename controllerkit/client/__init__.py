@@ -1,6 +1,7 @@
 """The API's verbs: get, list, watch, create, update, patch, apply, delete, and discovery."""
 
 from controllerkit.client.client import WATCH_IDLE_S, Client, KindLike, ObjectLike, ObjectList, PatchType
+from controllerkit.client.hooks import Verb, Write, WriteHook
 from controllerkit.client.mapper import RestMapper
 from controllerkit.client.stream import WatchEvent, WatchStream
 
@@ -12,6 +13,9 @@ __all__ = [
     "ObjectList",
     "PatchType",
     "RestMapper",
+    "Verb",
     "WatchEvent",
     "WatchStream",
+    "Write",
+    "WriteHook",
 ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
+from controllerkit.client.hooks import Verb, Write, WriteHook
 from controllerkit.client.mapper import RestMapper
 from controllerkit.client.stream import WatchStream
 from controllerkit.errors import ApiError, BadRequest, MalformedObject, api_error
@@ -38,6 +39,13 @@ WATCH_IDLE_S: Final = 150.0
 
 WATCH_IDLE_MARGIN_S: Final = 15.0
 DEFAULT_FIELD_MANAGER: Final = "controllerkit"
+METADATA_ONLY: Final = "application/json;as={};g=meta.k8s.io;v=v1"
+"""The media type of an answer reduced to its metadata (apimachinery ``PartialObjectMetadata`` and its list)."""
+
+
+_METHODS: Final = {"create": "POST", "update": "PUT", "patch": "PATCH", "apply": "PATCH"}
+
+T = TypeVar("T")
 
 
 class PatchType(Enum):
@@ -88,6 +96,10 @@ class Client:
     Every method that names a type takes a `Kind`, a `GVK` or a `Resource` class; every method that sends an
     object takes an `Object`, a `Resource` or a mapping. Everything comes back as `Object`.
 
+    Attributes:
+        hooks: asked before every write, in order, and told its outcome, in reverse; a hook that refuses (a
+            write gate) raises, and nothing is sent. See `WriteHook`.
+        dry_run: every write is sent with ``dryRun=All``: admitted and validated, and not stored.
     Guarantees:
         Safe for any number of tasks. A cancelled call closes its connection; a write that was cancelled may or
         may not have been done: read it back. Where the server answers 429 or 5xx with Retry-After, the call
@@ -112,6 +124,8 @@ class Client:
         self._transport = transport
         self._timeout_s = timeout_s
         self._clock = clock or SystemClock()
+        self.hooks: list[WriteHook] = []
+        self.dry_run = False
         self.mapper = RestMapper(self.request_json)
 
     @classmethod
@@ -176,8 +190,11 @@ class Client:
         resource_version_match: str = "",
         limit: int = 0,
         continue_token: str = "",
+        metadata_only: bool = False,
     ) -> ObjectList:
         """One page (``limit`` > 0), or the whole list in one answer. ``namespace`` None means all of them.
+
+        ``metadata_only`` leaves out all but kind, apiVersion and metadata of each object.
 
         Raises:
             Expired: the resourceVersion or the continue token is no longer served.
@@ -191,7 +208,9 @@ class Client:
             "limit": str(limit) if limit else "",
             "continue": continue_token,
         }
-        return decode_list(await self._exchange("GET", with_query(resolved.path(namespace), query)), resolved)
+        accept = METADATA_ONLY.format("PartialObjectMetadataList") if metadata_only else "application/json"
+        answer = await self._exchange("GET", with_query(resolved.path(namespace), query), accept=accept)
+        return decode_list(answer, resolved)
 
     async def list_all(
         self, kind: KindLike, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
@@ -229,8 +248,9 @@ class Client:
         send_initial_events: bool = False,
         timeout_s: float | None = None,
         idle_timeout_s: float | None = None,
+        metadata_only: bool = False,
     ) -> AsyncIterator[WatchStream]:
-        """Opens a watch with bookmarks; iterate over what it yields.
+        """Opens a watch with bookmarks; iterate over what it yields. ``metadata_only`` as of ``list``.
 
         ``timeout_s`` is asked of the server; ``idle_timeout_s`` bounds the silence on our side, after which
         DeadlineExceeded is raised (None: ``timeout_s`` and a margin, else ``WATCH_IDLE_S``).
@@ -251,7 +271,7 @@ class Client:
         request = WireRequest(
             method="GET",
             path=path,
-            headers={"Accept": "application/json"},
+            headers={"Accept": METADATA_ONLY.format("PartialObjectMetadata") if metadata_only else "application/json"},
             timeout_s=self._timeout_s,
             idle_timeout_s=silence_s,
         )
@@ -271,8 +291,9 @@ class Client:
         """
         source = _bytes_of(value)
         kind = await self.kind_of(source.gvk)
-        path = kind.path(source.namespace or self.namespace)
-        return await self._write("POST", path, source.raw, kind, field_manager=field_manager, dry_run=dry_run)
+        namespace = source.namespace or self.namespace
+        write = self._about("create", kind, namespace, source.name, dry_run=dry_run)
+        return await self._write(write, kind.path(namespace), source.raw, field_manager=field_manager)
 
     async def update(
         self, value: ObjectLike, *, subresource: str = "", field_manager: str = "", dry_run: bool = False
@@ -284,7 +305,8 @@ class Client:
         """
         source = _bytes_of(value)
         kind, path = await self._path(source.gvk, source.key, None, subresource)
-        return await self._write("PUT", path, source.raw, kind, field_manager=field_manager, dry_run=dry_run)
+        write = self._about("update", kind, source.namespace, source.name, subresource, dry_run=dry_run)
+        return await self._write(write, path, source.raw, field_manager=field_manager)
 
     async def update_status(self, value: ObjectLike, *, field_manager: str = "", dry_run: bool = False) -> Object:
         """``update`` of the status subresource: only ``status`` is taken."""
@@ -310,16 +332,11 @@ class Client:
                 field of another manager.
         """
         resolved, path = await self._path(kind, name, namespace, subresource)
+        verb: Verb = "apply" if patch_type is PatchType.APPLY else "patch"
+        write = self._about(verb, resolved, namespace, name, subresource, dry_run=dry_run)
         body = msgspec.json.encode(patch)
         return await self._write(
-            "PATCH",
-            path,
-            body,
-            resolved,
-            content_type=patch_type.value,
-            field_manager=field_manager,
-            force=force,
-            dry_run=dry_run,
+            write, path, body, content_type=patch_type.value, field_manager=field_manager, force=force
         )
 
     async def apply(
@@ -334,15 +351,9 @@ class Client:
         """Server-side apply: makes the fields given ours and as given, creating the object where it is absent."""
         source = _bytes_of(value)
         kind, path = await self._path(source.gvk, source.key, None, subresource)
+        write = self._about("apply", kind, source.namespace, source.name, subresource, dry_run=dry_run)
         return await self._write(
-            "PATCH",
-            path,
-            source.raw,
-            kind,
-            content_type=PatchType.APPLY.value,
-            field_manager=field_manager,
-            force=force,
-            dry_run=dry_run,
+            write, path, source.raw, content_type=PatchType.APPLY.value, field_manager=field_manager, force=force
         )
 
     async def delete(
@@ -373,11 +384,16 @@ class Client:
             options["propagationPolicy"] = propagation_policy
         if preconditions := {k: v for k, v in (("uid", uid), ("resourceVersion", resource_version)) if v}:
             options["preconditions"] = preconditions
-        if dry_run:
+        write = self._about("delete", resolved, namespace, name, dry_run=dry_run)
+        if write.dry_run:
             options["dryRun"] = ["All"]
-        answer = await self._exchange("DELETE", path, msgspec.json.encode(options))
-        value: dict[str, Any] = msgspec.json.decode(answer)
-        return None if value.get("kind") == "Status" else Object.from_bytes(answer, gvk=resolved.gvk)
+
+        async def send() -> Object | None:
+            answer = await self._exchange("DELETE", path, msgspec.json.encode(options))
+            value: dict[str, Any] = msgspec.json.decode(answer)
+            return None if value.get("kind") == "Status" else self._object(answer, resolved)
+
+        return await self._hooked(write, send)
 
     # -- below the verbs -----------------------------------------------------------------------------------------
 
@@ -391,25 +407,62 @@ class Client:
         """GET of an endpoint that answers text, such as a Pod's ``log``."""
         return (await self._exchange("GET", path, accept="*/*")).decode(errors="replace")
 
+    def _about(
+        self,
+        verb: Verb,
+        kind: Kind,
+        namespace: str | None,
+        name: str | Key,
+        subresource: str = "",
+        *,
+        dry_run: bool,
+    ) -> Write:
+        if isinstance(name, Key):
+            namespace, name = name.namespace, name.name
+        key = Key((namespace or self.namespace) if kind.namespaced else "", name)
+        return Write(verb, kind, key, subresource, dry_run or self.dry_run)
+
+    async def _hooked(self, write: Write, send: Callable[[], Awaitable[T]]) -> T:
+        """``send`` between the hooks that were there when it began."""
+        asked: list[WriteHook] = []
+        answer: T | None = None
+        failure: BaseException | None = None
+        try:
+            for hook in tuple(self.hooks):
+                hook.before(write)
+                asked.append(hook)
+            answer = await send()
+            return answer
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            for hook in reversed(asked):
+                hook.after(write, answer if isinstance(answer, Object) else None, failure)
+
     async def _write(
         self,
-        method: str,
+        write: Write,
         path: str,
         body: bytes,
-        kind: Kind,
         *,
         content_type: str = "application/json",
         field_manager: str = "",
         force: bool = False,
-        dry_run: bool = False,
     ) -> Object:
         query = {
             "fieldManager": field_manager or self.field_manager,
             "force": "true" if force and content_type == PatchType.APPLY.value else "",
-            "dryRun": "All" if dry_run else "",
+            "dryRun": "All" if write.dry_run else "",
         }
-        answer = await self._exchange(method, with_query(path, query), body, content_type=content_type)
-        return self._object(answer, kind)
+
+        async def send() -> Object:
+            answer = await self._exchange(
+                _METHODS[write.verb], with_query(path, query), body, content_type=content_type
+            )
+            return self._object(answer, write.kind)
+
+        return await self._hooked(write, send)
 
     async def _exchange(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from controllerkit.client import Client, PatchType, WatchStream
+from controllerkit.client import Client, PatchType, WatchStream, Write
 from controllerkit.errors import (
     BadRequest,
     ConfigError,
@@ -22,10 +22,11 @@ from controllerkit.errors import (
     InternalError,
     MalformedObject,
     NotFound,
+    NotLeading,
     TooManyRequests,
     TransportError,
 )
-from controllerkit.objects import GVK, kinds
+from controllerkit.objects import GVK, Object, kinds
 from controllerkit.testing import VirtualClock
 from controllerkit.wire import Credentials, HttpTransport
 
@@ -295,3 +296,74 @@ async def test_a_connection_cut_in_the_middle_is_a_transport_error(client: Clien
     async with client.watch(kinds.POD) as stream:
         with pytest.raises(TransportError):
             await read(stream, [])
+
+
+class Seen:
+    """A hook that keeps what it saw, and refuses if told to."""
+
+    def __init__(self, log: list[str], name: str, *, refuse: bool = False) -> None:
+        self.log, self.name, self.refuse = log, name, refuse
+
+    def before(self, write: Write) -> None:
+        self.log.append(f"{self.name} before {write.verb} {write.kind.kind} {write.key} dry_run={write.dry_run}")
+        if self.refuse:
+            raise NotLeading("not the leader")
+
+    def after(self, write: Write, answer: Object | None, error: BaseException | None) -> None:
+        outcome = type(error).__name__ if error else answer.resource_version if answer else "gone"
+        self.log.append(f"{self.name} after {write.verb}: {outcome}")
+
+
+async def test_hooks_see_every_write_and_its_outcome_in_reverse(script: Scripted, client: Client) -> None:
+    log: list[str] = []
+    client.hooks += [Seen(log, "a"), Seen(log, "b")]
+    script.then(web.json_response(POD)).then(status(409, "Conflict")).then(web.json_response({"kind": "Status"}))
+    await client.apply(POD)
+    with pytest.raises(Conflict):
+        await client.update_status(POD)
+    await client.delete(kinds.POD, "a")
+    assert log == [
+        "a before apply Pod default/a dry_run=False",
+        "b before apply Pod default/a dry_run=False",
+        "b after apply: 7",
+        "a after apply: 7",
+        "a before update Pod default/a dry_run=False",
+        "b before update Pod default/a dry_run=False",
+        "b after update: Conflict",
+        "a after update: Conflict",
+        "a before delete Pod default/a dry_run=False",
+        "b before delete Pod default/a dry_run=False",
+        "b after delete: gone",
+        "a after delete: gone",
+    ]
+
+
+async def test_a_hook_that_refuses_keeps_the_write_back_and_those_before_it_learn_so(
+    script: Scripted, client: Client
+) -> None:
+    log: list[str] = []
+    client.hooks += [Seen(log, "first"), Seen(log, "gate", refuse=True), Seen(log, "never asked")]
+    with pytest.raises(NotLeading):
+        await client.create(POD)
+    assert script.asked == []
+    assert log == [
+        "first before create Pod default/a dry_run=False",
+        "gate before create Pod default/a dry_run=False",
+        "first after create: NotLeading",
+    ]
+
+
+async def test_a_client_that_only_pretends_sends_every_write_as_a_dry_run(script: Scripted, client: Client) -> None:
+    client.dry_run = True
+    script.then(web.json_response(POD)).then(web.json_response({"kind": "Status"}))
+    await client.create(POD)
+    await client.delete(kinds.POD, "a")
+    (_, _, created, _, _), (_, _, _, deleted, _) = script.asked
+    assert created["dryRun"] == "All"
+    assert json.loads(deleted)["dryRun"] == ["All"]
+
+
+async def test_metadata_alone_is_asked_for_by_its_media_type(script: Scripted, client: Client) -> None:
+    script.then(web.json_response({"kind": "PartialObjectMetadataList", "items": [{"metadata": {"name": "a"}}]}))
+    found = await client.list(kinds.POD, metadata_only=True)
+    assert [str(each.key) for each in found.items] == ["a"]
