@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from controllerkit.cache.informer import Informer
-from controllerkit.cache.store import BY_CONTROLLER, by_controller
+from controllerkit.cache.overlay import Overlay, Reader
+from controllerkit.cache.store import BY_CONTROLLER, Store, by_controller
 from controllerkit.client import Client, KindLike
 from controllerkit.errors import UndeclaredKind
 from controllerkit.objects import Kind
@@ -20,7 +22,8 @@ class Informers:
     """Shares informers by kind and selectors, starts and stops them together.
 
     Guarantees:
-        Asking twice for the same kind and selectors gives the same informer: one watch, one store.
+        Asking twice for the same kind and selectors gives the same informer: one watch, one store. A `reader`
+        sees what was written through ``client`` before the watch brings it back.
     """
 
     def __init__(
@@ -33,6 +36,8 @@ class Informers:
         self._informers: dict[tuple[Kind, str, str], Informer] = {}
         self._tasks: dict[Informer, asyncio.Task[None]] = {}
         self._running = False
+        self.overlay = Overlay(self._store_of)
+        client.hooks.append(self.overlay)
 
     def __iter__(self) -> Iterator[Informer]:
         return iter(list(self._informers.values()))
@@ -57,6 +62,7 @@ class Informers:
                 log=self._log,
             )
             informer.add_index(BY_CONTROLLER, by_controller)
+            informer.on_progress = partial(self.overlay.release, resolved, informer.store)
             self._informers[identity] = informer
             if self._running:
                 self._start(informer)
@@ -76,6 +82,16 @@ class Informers:
                 f"{kind} is not cached; declare it in `owns` or `watches` (declared: {', '.join(known)})"
             )
         return found
+
+    def reader(self, kind: Kind) -> Reader:
+        """Reads of a declared kind, own writes included. Raises as ``get``."""
+        return Reader(kind, self.get(kind).store, self.overlay)
+
+    def _store_of(self, kind: Kind) -> Store | None:
+        try:
+            return self.get(kind).store
+        except UndeclaredKind:
+            return None
 
     def start(self) -> None:
         """Runs every informer declared so far, and later ones as they are declared."""

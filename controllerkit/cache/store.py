@@ -97,6 +97,16 @@ class Store:
             raise ConfigError(f"no index {name!r}; there are {sorted(self._indexes)}")
         return [self._objects[key] for key in sorted(self._indexes[name].get(value, ()))]
 
+    def index_values(self, name: str, value: Object) -> frozenset[str]:
+        """What the index ``name`` would find ``value`` under.
+
+        Raises:
+            ConfigError: there is no such index.
+        """
+        if name not in self._functions:
+            raise ConfigError(f"no index {name!r}; there are {sorted(self._functions)}")
+        return frozenset(self._functions[name](value))
+
     def replace(self, objects: Iterable[Object]) -> Sequence[Change]:
         """Makes the store exactly ``objects``. Objects whose resourceVersion is unchanged yield no change."""
         fresh = {value.key: value for value in objects}

@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from controllerkit.controller.reconciler import Reconciler
 from controllerkit.controller.result import Request, Result
-from controllerkit.objects import Key, Object
+from controllerkit.objects import Object
 from controllerkit.runtime import get_logger
 from controllerkit.schema import Resource
 
@@ -69,10 +69,6 @@ class PlanningReconciler(Reconciler[R], Generic[R, O, A]):
     the change.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._written: dict[Key, Object] = {}
-
     @abstractmethod
     async def observe(self, request: Request) -> O | None:
         """Everything ``analyze`` needs; None where the primary is gone and nothing is left to do."""
@@ -85,27 +81,15 @@ class PlanningReconciler(Reconciler[R], Generic[R, O, A]):
     async def act(self, observed: O, action: A) -> None:
         """Does one action. It must be right to do it twice: the process can end after it and before the next."""
 
-    def read(self, kind: Any, key: Key) -> Object | None:
-        """As `Reconciler.read`, but sees the status this reconciler wrote before the watch brings it back."""
-        cached = super().read(kind, key)
-        written = self._written.get(key)
-        if written is None or kind not in (self.primary_kind(), self.resource):
-            return cached
-        if cached is None or cached.uid != written.uid or not _newer(written, cached):
-            self._written.pop(key, None)
-            return cached
-        return written
-
     async def reconcile(self, request: Request) -> Result | None:
         """observe → analyze → status → events → actions."""
         primary = self.read(self.primary_kind(), request.key)
         observed = await self.observe(request)
         if observed is None or primary is None:
-            self._written.pop(request.key, None)
             return None
         plan = self.analyze(observed, self.clock.utcnow())
         if plan.status is not None and plan.status != primary.status:
-            self._written[request.key] = await self._write_status(primary, plan.status)
+            await self._write_status(primary, plan.status)
         for note in plan.events:
             self.recorder.record(primary, note.type, note.reason, note.note, action=note.action)
         for action in plan.actions:
@@ -117,11 +101,3 @@ class PlanningReconciler(Reconciler[R], Generic[R, O, A]):
         value = primary.to_dict()
         value["status"] = dict(status)
         return await self.client.update_status(value)
-
-
-def _newer(one: Object, other: Object) -> bool:
-    """By resourceVersion, where both are numbers; an opaque one is never newer, so that the cache wins."""
-    try:
-        return int(one.resource_version) > int(other.resource_version)
-    except ValueError:
-        return False

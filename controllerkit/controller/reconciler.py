@@ -126,21 +126,21 @@ class Reconciler(Generic[R]):
         return cast("R", self.resource.from_object(found))
 
     def read(self, kind: KindLike, key: Key) -> Object | None:
-        """An object of a declared kind from the cache.
+        """An object of a declared kind from the cache, or as this process wrote it last.
 
         Raises:
             UndeclaredKind: it is neither the primary kind nor in ``owns`` or ``watches``.
         """
-        return self._informers.get(_cached_kind(kind)).store.get(key)
+        return self._informers.reader(_cached_kind(kind)).get(key)
 
     def list(self, kind: KindLike, namespace: str | None = None) -> list[Object]:
         """The objects of a declared kind from the cache. Raises as ``read``."""
-        return [*self._informers.get(_cached_kind(kind)).store.list(namespace)]
+        return self._informers.reader(_cached_kind(kind)).list(namespace)
 
     def owned(self, owner: Resource | Object, kind: KindLike) -> tuple[Object, ...]:
         """The cached objects whose controller is ``owner``, by key. Raises as ``read``."""
         uid = owner.uid if isinstance(owner, Object) else owner.metadata.uid
-        return tuple(self._informers.get(_cached_kind(kind)).store.by_index(BY_CONTROLLER, uid))
+        return tuple(self._informers.reader(_cached_kind(kind)).by_index(BY_CONTROLLER, uid))
 
 
 def _cached_kind(kind: KindLike) -> Kind:

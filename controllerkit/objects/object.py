@@ -55,13 +55,27 @@ class _Envelope(msgspec.Struct, rename="camel"):
 _envelope_decoder: Final = msgspec.json.Decoder(_Envelope)
 _body_decoder: Final = msgspec.json.Decoder()
 _EMPTY: Final[Mapping[str, str]] = {}
+_RECENT_BYTES_MAX: Final = 4 * 2**20
+"""A decoded body takes several times its bytes; this many bytes' worth of them are kept in the whole process."""
+
+
+class _Managed(msgspec.Struct, rename="camel", gc=False):
+    managed_fields: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _ManagedEnvelope(msgspec.Struct, gc=False):
+    metadata: _Managed
+
+
+_managed_decoder: Final = msgspec.json.Decoder(_ManagedEnvelope)
 
 
 class Object:
     """An immutable snapshot of one object.
 
-    ``body`` decodes once and keeps the result: treat it as read-only, and take ``to_dict()`` (a fresh copy at
-    each call) to change something. Two Objects are equal when they are the same bytes.
+    ``body`` decodes at the first read, and again only when many others were read since: treat it as read-only, and
+    take ``to_dict()`` (a fresh copy at each call) to change something. Two Objects are equal when they are the same
+    bytes.
 
     Raises:
         MalformedObject: from ``from_bytes`` where the bytes are no JSON object with a ``metadata`` object.
@@ -71,13 +85,12 @@ class Object:
     ('a', 'Pod', 'n')
     """
 
-    __slots__ = ("_body", "api_version", "kind", "meta", "raw")
+    __slots__ = ("api_version", "kind", "meta", "raw")
 
     raw: bytes
     meta: ObjectMeta
     api_version: str
     kind: str
-    _body: dict[str, Any] | None
 
     @classmethod
     def from_bytes(cls, raw: bytes | msgspec.Raw, *, gvk: GVK | None = None) -> Object:
@@ -91,7 +104,6 @@ class Object:
         self.meta = envelope.metadata
         self.api_version = envelope.api_version or (gvk.api_version if gvk else "")
         self.kind = envelope.kind or (gvk.kind if gvk else "")
-        self._body = None
         return self
 
     @classmethod
@@ -161,12 +173,8 @@ class Object:
 
     @property
     def body(self) -> Mapping[str, Any]:
-        """The whole object, decoded at the first read and shared after it: do not change it."""
-        if self._body is None:
-            self._body = _body_decoder.decode(self.raw)
-            self._body.setdefault("apiVersion", self.api_version)
-            self._body.setdefault("kind", self.kind)
-        return self._body
+        """The whole object, decoded and shared by all who read it meanwhile: do not change it."""
+        return _recently_decoded.body_of(self)
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -190,6 +198,28 @@ class Object:
                 return default
         return value
 
+    def without_managed_fields(self) -> Object:
+        """This object without the bytes of ``metadata.managedFields``; itself where there are none.
+
+        Anything that is not spelled as API servers spell it stays as it is.
+        """
+        if b'"managedFields"' not in self.raw:
+            return self
+        value = bytes(_managed_decoder.decode(self.raw).metadata.managed_fields)
+        field = b'"managedFields":' + value
+        if not value or self.raw.count(field) != 1:
+            return self
+        start = self.raw.index(field)
+        end = start + len(field)
+        if self.raw[end : end + 1] == b",":
+            end += 1
+        elif self.raw[start - 1 : start] == b",":
+            start -= 1
+        trimmed = Object.__new__(Object)
+        trimmed.raw = self.raw[:start] + self.raw[end:]
+        trimmed.meta, trimmed.api_version, trimmed.kind = self.meta, self.api_version, self.kind
+        return trimmed
+
     def to_dict(self) -> dict[str, Any]:
         """A fresh, independent, changeable copy."""
         value: dict[str, Any] = _body_decoder.decode(self.raw)
@@ -207,3 +237,32 @@ class Object:
 
     def __repr__(self) -> str:
         return f"<{self.kind or 'Object'} {self.key} rv={self.resource_version or '-'} {len(self.raw)} bytes>"
+
+
+class _RecentlyDecoded:
+    """The bodies read last, bounded by the bytes they came from, the oldest going first.
+
+    An entry holds its object, so that an identity is not taken by another one while it is here.
+    """
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._entries: dict[int, tuple[Object, dict[str, Any]]] = {}
+
+    def body_of(self, value: Object) -> dict[str, Any]:
+        """The decoded body of ``value``."""
+        if (entry := self._entries.get(id(value))) is not None:
+            return entry[1]
+        body: dict[str, Any] = _body_decoder.decode(value.raw)
+        body.setdefault("apiVersion", value.api_version)
+        body.setdefault("kind", value.kind)
+        self._entries[id(value)] = (value, body)
+        self._bytes += len(value.raw)
+        while self._bytes > self._bytes_max and len(self._entries) > 1:
+            oldest, _ = self._entries.pop(next(iter(self._entries)))
+            self._bytes -= len(oldest.raw)
+        return body
+
+
+_recently_decoded: Final = _RecentlyDecoded(_RECENT_BYTES_MAX)
