@@ -1,21 +1,77 @@
 """Reconcilers and the loop that drives them, with controller-runtime's rules."""
 
+from controllerkit.controller.children import AppliedMemory, Children, covers
 from controllerkit.controller.controller import Controller
+from controllerkit.controller.failing import Failing, FailureLedger
+from controllerkit.controller.finalizers import Finalizers, add_finalizer, has_finalizer, remove_finalizer
+from controllerkit.controller.handlers import EventHandler, enqueue_mapped, enqueue_owner, enqueue_self
 from controllerkit.controller.metrics import ControllerMetrics
 from controllerkit.controller.planning import Action, EventNote, Plan, PlanningReconciler
+from controllerkit.controller.predicates import (
+    ChangeEvent,
+    Predicate,
+    all_of,
+    annotations_changed,
+    any_of,
+    generation_changed,
+    labels_changed,
+    matches_labels,
+    not_,
+    on,
+    resource_version_changed,
+    what_changed,
+)
+from controllerkit.controller.readiness import waits_for
 from controllerkit.controller.reconciler import Reconciler
-from controllerkit.controller.result import Request, Result, Watch, outcome_of
+from controllerkit.controller.result import Owns, Request, Result, Watch, outcome_of
+from controllerkit.controller.sources import Channel, Poll, Sink, Source, Stream
+from controllerkit.controller.writing import OperationResult, create_or_update, retry_on_conflict
 
 __all__ = [
     "Action",
+    "AppliedMemory",
+    "ChangeEvent",
+    "Channel",
+    "Children",
     "Controller",
     "ControllerMetrics",
+    "EventHandler",
     "EventNote",
+    "Failing",
+    "FailureLedger",
+    "Finalizers",
+    "OperationResult",
+    "Owns",
     "Plan",
     "PlanningReconciler",
+    "Poll",
+    "Predicate",
     "Reconciler",
     "Request",
     "Result",
+    "Sink",
+    "Source",
+    "Stream",
     "Watch",
+    "add_finalizer",
+    "all_of",
+    "annotations_changed",
+    "any_of",
+    "covers",
+    "create_or_update",
+    "enqueue_mapped",
+    "enqueue_owner",
+    "enqueue_self",
+    "generation_changed",
+    "has_finalizer",
+    "labels_changed",
+    "matches_labels",
+    "not_",
+    "on",
     "outcome_of",
+    "remove_finalizer",
+    "resource_version_changed",
+    "retry_on_conflict",
+    "waits_for",
+    "what_changed",
 ]

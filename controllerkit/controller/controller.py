@@ -13,7 +13,7 @@ import structlog
 from controllerkit.cache import Handler, Informers
 from controllerkit.controller.metrics import ControllerMetrics
 from controllerkit.controller.reconciler import Reconciler
-from controllerkit.controller.result import Forget, Request, RequeueAfter, Retry, outcome_of
+from controllerkit.controller.result import Forget, Owns, Request, RequeueAfter, Retry, outcome_of
 from controllerkit.errors import Conflict
 from controllerkit.objects import GVK, Key, Kind, Object, controller_of
 from controllerkit.runtime import Clock, cancel_and_wait
@@ -61,7 +61,7 @@ class Controller:
         primary = self.reconciler.primary_kind()
         informer = await self._informers.declare(primary)
         informer.add_handler(_handler(partial(self._enqueue_self, primary.kind)))
-        for kind in self.reconciler.owns:
+        for kind in (each.kind if isinstance(each, Owns) else each for each in self.reconciler.owns):
             resolved = await self.reconciler.client.kind_of(kind)
             owned = await self._informers.declare(resolved)
             owned.add_handler(_handler(partial(self._enqueue_owner, primary)))
@@ -135,7 +135,7 @@ class Controller:
             "reconcile_id": uuid.uuid4().hex[:12],
         }
         answer, failure = None, None
-        with structlog.contextvars.bound_contextvars(**bound), self._metrics.reconciling():
+        with structlog.contextvars.bound_contextvars(**bound), self._metrics.reconciling(request.reasons):
             try:
                 answer = await self.reconciler.reconcile(request)
             except Exception as error:  # whatever a reconciler raises concerns this key only
@@ -148,7 +148,7 @@ class Controller:
         match outcome:
             case Forget():
                 self.queue.forget(request.key)
-            case RequeueAfter(delay_s):
+            case RequeueAfter(delay_s, _):
                 self.queue.forget(request.key)
                 self.queue.add_after(request.key, delay_s, "timer")
             case Retry(error, terminal):

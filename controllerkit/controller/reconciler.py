@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast, get_args, get_origin
 
 from controllerkit.cache import BY_CONTROLLER, Informers
 from controllerkit.client import Client, KindLike
-from controllerkit.controller.result import Request, Result, Watch
-from controllerkit.errors import ConfigError
+from controllerkit.controller.children import AppliedMemory, Children, unwanted, waiting_of
+from controllerkit.controller.predicates import Predicate
+from controllerkit.controller.result import Owns, Request, Result, Watch
+from controllerkit.controller.sources import Source
+from controllerkit.errors import ConfigError, NotFound, UndeclaredKind
 from controllerkit.events import EventRecorder
 from controllerkit.objects import GVK, Key, Kind, Object, set_controller_reference
 from controllerkit.runtime import Clock
@@ -18,6 +23,10 @@ from controllerkit.schema import Resource
 __all__ = ["Reconciler"]
 
 R = TypeVar("R")
+T = TypeVar("T")
+
+CACHE_SYNC_TIMEOUT_S: Final = 120.0
+"""controller-runtime ``CacheSyncTimeout``."""
 
 
 class Reconciler(Generic[R]):
@@ -30,26 +39,47 @@ class Reconciler(Generic[R]):
     Class attributes:
         kind: the primary kind; taken from the type argument where that is a `Resource`.
         name: for logs and metrics; the class name without "Reconciler", in lower case.
-        owns: kinds whose objects' controller reference leads back to the primary.
+        owns: kinds whose objects' controller reference leads back to the primary, or `Owns` to say more.
         watches: other kinds, with a function to the keys they concern.
+        sources: other origins of requests, such as `Channel` or `Poll`.
+        predicates: a change of the primary must pass all of them to be reconciled, such as ``generation_changed``.
         max_concurrent_reconciles: keys worked on at once; one key is never worked on twice at a time.
+        reconcile_timeout_s: a longer reconcile is cancelled and counts as failed; None: no limit.
+        cache_sync_timeout_s: how long the start may wait for caches and sources.
+        needs_leader: with leader election, only the leader works; the others keep their caches warm.
+        recover_bugs: what is neither ours nor the operating system's error is logged and retried as any other;
+            off, it ends the manager.
+        tell_failing: a key that keeps failing gets a Warning Event and, for a `Resource`, the condition ``Stalled``.
 
     Set before the start, for use in ``reconcile``:
         client, clock, log, recorder.
+
+    A plain ``def reconcile`` runs in a thread, so that blocking calls stop nobody else. There, cached reads work as
+    they are, and ``self.wait(self.client.get(…))`` waits for a coroutine.
     """
 
     kind: ClassVar[Kind | None] = None
     name: ClassVar[str] = ""
-    owns: ClassVar[tuple[KindLike, ...]] = ()
+    owns: ClassVar[tuple[KindLike | Owns, ...]] = ()
     watches: ClassVar[tuple[Watch, ...]] = ()
+    sources: Sequence[Source] = ()
+    predicates: ClassVar[tuple[Predicate, ...]] = ()
     max_concurrent_reconciles: ClassVar[int] = 1
+    reconcile_timeout_s: ClassVar[float | None] = None
+    cache_sync_timeout_s: ClassVar[float] = CACHE_SYNC_TIMEOUT_S
+    needs_leader: ClassVar[bool] = True
+    recover_bugs: ClassVar[bool] = True
+    tell_failing: ClassVar[bool] = True
     resource: ClassVar[type[Resource] | None] = None
 
     client: Client
     clock: Clock
     log: Any
     recorder: EventRecorder
+    applied_memory: AppliedMemory
     _informers: Informers
+    _loop: asyncio.AbstractEventLoop | None = None
+    _loop_thread: int = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Finds the primary kind in the type arguments and makes a name."""
@@ -90,27 +120,103 @@ class Reconciler(Generic[R]):
     def bind(self, *, client: Client, clock: Clock, log: Any, recorder: EventRecorder, informers: Informers) -> None:
         """Called once by the manager before the start."""
         self.client, self.clock, self.log, self.recorder, self._informers = client, clock, log, recorder, informers
+        self.applied_memory = AppliedMemory()
+
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Called once by the controller, in the thread of the loop it runs in."""
+        self._loop, self._loop_thread = loop, threading.get_ident()
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """From the thread of a plain ``def reconcile``: runs ``work`` in the event loop and gives its result.
+
+        Raises:
+            ConfigError: it is called in the event loop itself, which it would block for ever.
+            Exception: what ``work`` raises.
+        """
+        if self._loop is None or threading.get_ident() == self._loop_thread:
+            work.close()
+            raise ConfigError(f"{type(self).__name__}.wait() is for a plain `def reconcile`; here write `await`")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     # -- writes --------------------------------------------------------------------------------------------------
 
-    async def apply(self, owner: Resource | Object, objects: Iterable[dict[str, Any]]) -> tuple[Object, ...]:
+    async def apply(
+        self, owner: Resource | Object, objects: Iterable[Mapping[str, Any]], *, prune: Iterable[KindLike] = ()
+    ) -> tuple[Object, ...]:
         """Makes each of ``objects`` as given and owned by ``owner``, in their order; what the server has now.
 
         Server-side apply under this controller's name: fields set by others stay, fields given before and no
-        longer are removed. An object without a namespace gets its owner's. Where nothing differs the server
-        writes nothing.
+        longer are removed. An object without a namespace gets its owner's. Where this process applied the same
+        before, and the cache shows that nothing has been changed since, nothing is sent.
 
+        Args:
+            prune: objects of these declared kinds that ``owner`` controls and ``objects`` does not name are deleted
+                afterwards.
         Raises:
             ConfigError: an object has another controller, or lies in another namespace than its owner.
+            UndeclaredKind: of ``prune``.
             ApiError: the server refused one; those before it are applied.
         """
+        done = await self.apply_in_order(owner, [tuple(objects)], prune=prune)
+        return done.objects
+
+    async def apply_in_order(
+        self,
+        owner: Resource | Object,
+        stages: Iterable[Sequence[Mapping[str, Any]]],
+        *,
+        prune: Iterable[KindLike] = (),
+    ) -> Children:
+        """As ``apply``, stage by stage: a stage is applied once everything in those before it is ready.
+
+        Nothing waits: the result says what is not ready, and a change of it, being owned, brings the next pass.
+        Pruning happens once every stage is reached, so that a predecessor stays until its successor is there.
+        """
         source = owner if isinstance(owner, Object) else owner.source
-        applied = []
-        for value in objects:
-            child = {**value, "metadata": {"namespace": source.namespace, **value.get("metadata", {})}}
-            set_controller_reference(source, child)
-            applied.append(await self.client.apply(child, field_manager=self.name))
-        return tuple(applied)
+        wanted: list[dict[str, Any]] = []
+        applied: list[Object] = []
+        waiting: dict[str, str] = {}
+        for stage in stages:
+            if waiting:
+                return Children(tuple(applied), waiting, complete=False)
+            children = [self._child(source, value) for value in stage]
+            answers = [await self._apply_one(child) for child in children]
+            wanted += children
+            applied += answers
+            waiting = waiting_of(answers)
+        return Children(tuple(applied), waiting, tuple(await self._prune(source, wanted, prune)))
+
+    def _child(self, owner: Object, value: Mapping[str, Any]) -> dict[str, Any]:
+        child = {**value, "metadata": {"namespace": owner.namespace, **value.get("metadata", {})}}
+        if not child["metadata"]["namespace"]:
+            del child["metadata"]["namespace"]
+        set_controller_reference(owner, child)
+        return child
+
+    async def _apply_one(self, child: Mapping[str, Any]) -> Object:
+        kind = await self.client.kind_of(GVK.of(child["apiVersion"], child["kind"]))
+        namespace = child["metadata"].get("namespace", self.client.namespace) if kind.namespaced else ""
+        try:
+            known = self._informers.reader(kind).get(Key(namespace, child["metadata"]["name"]))
+        except UndeclaredKind:
+            known = None  # nobody tells of its changes, so the server is asked every time
+        if known is not None and self.applied_memory.needless(child, known):
+            return known
+        answer = await self.client.apply(child, field_manager=self.name)
+        if known is not None or not self.client.dry_run:
+            self.applied_memory.applied(child, answer)
+        return answer
+
+    async def _prune(
+        self, owner: Object, wanted: Sequence[Mapping[str, Any]], kinds: Iterable[KindLike]
+    ) -> list[Object]:
+        gone = [each for kind in kinds for each in unwanted(wanted, self.owned(owner, kind))]
+        for each in gone:
+            try:
+                await self.client.delete(each.gvk, each.key, uid=each.uid, propagation_policy="Background")
+            except NotFound:
+                continue  # somebody else was faster
+        return gone
 
     # -- cached reads --------------------------------------------------------------------------------------------
 
@@ -131,16 +237,26 @@ class Reconciler(Generic[R]):
         Raises:
             UndeclaredKind: it is neither the primary kind nor in ``owns`` or ``watches``.
         """
-        return self._informers.reader(_cached_kind(kind)).get(key)
+        return self._in_loop(lambda: self._informers.reader(_cached_kind(kind)).get(key))
 
     def list(self, kind: KindLike, namespace: str | None = None) -> list[Object]:
         """The objects of a declared kind from the cache. Raises as ``read``."""
-        return self._informers.reader(_cached_kind(kind)).list(namespace)
+        return self._in_loop(lambda: self._informers.reader(_cached_kind(kind)).list(namespace))
 
     def owned(self, owner: Resource | Object, kind: KindLike) -> tuple[Object, ...]:
         """The cached objects whose controller is ``owner``, by key. Raises as ``read``."""
         uid = owner.uid if isinstance(owner, Object) else owner.metadata.uid
-        return tuple(self._informers.reader(_cached_kind(kind)).by_index(BY_CONTROLLER, uid))
+        return self._in_loop(lambda: tuple(self._informers.reader(_cached_kind(kind)).by_index(BY_CONTROLLER, uid)))
+
+    def _in_loop(self, read: Callable[[], T]) -> T:
+        """Caches change between two awaits of the event loop, so a thread reads through it."""
+        if self._loop is None or threading.get_ident() == self._loop_thread:
+            return read()
+
+        async def reading() -> T:
+            return read()
+
+        return self.wait(reading())
 
 
 def _cached_kind(kind: KindLike) -> Kind:
