@@ -71,13 +71,15 @@ class Parity:
     def problems(self) -> list[str]:
         """Marks of unknown ids, ids that are twice there, rows both shown and said not to apply."""
         known = [row.id for row in self.rows]
-        twice = sorted({each for each in known if known.count(each) > 1})
-        return [
-            *(f"{each} is in two rows" for each in twice),
-            *(f"{test} marks {each}, which is no row" for each in sorted(self.shown.keys() - known) for test in self.shown[each]),
-            *(f"{row.id} does not apply, yet {self.shown[row.id]} show it" for row in self.rows if row.not_applicable and row.id in self.shown),
-            *(f"{row.id} is of no known section" for row in self.rows if row.section not in FEATURES | SCENARIOS),
-        ]  # fmt: skip
+        told = [f"{each} is in two rows" for each in sorted({each for each in known if known.count(each) > 1})]
+        for mark in sorted(self.shown.keys() - known):
+            told += [f"{test} marks {mark}, which is no row" for test in self.shown[mark]]
+        for row in self.rows:
+            if row.section not in FEATURES | SCENARIOS:
+                told.append(f"{row.id} is of no known section")
+            if row.not_applicable and row.id in self.shown:
+                told.append(f"{row.id} does not apply, yet {self.shown[row.id]} show it")
+        return told
 
     def missing(self) -> list[Row]:
         """Scenarios without a test and without a reason."""
@@ -86,11 +88,9 @@ class Parity:
 
 def read() -> Parity:
     """The tables and marks of this checkout."""
-    rows = []
-    for file in sorted((TESTS / "parity").glob("*.toml")):
-        table = tomllib.loads(file.read_text())
-        for each in (*table.get("feature", ()), *table.get("scenario", ())):
-            rows.append(Row(**{**each, "peers": tuple(each.get("peers", ()))}))
+    tables = [tomllib.loads(file.read_text()) for file in sorted((TESTS / "parity").glob("*.toml"))]
+    entries = [each for table in tables for each in (*table.get("feature", ()), *table.get("scenario", ()))]
+    rows = [Row(**{**each, "peers": tuple(each.get("peers", ()))}) for each in entries]
     shown: dict[str, list[str]] = {}
     for file in sorted(TESTS.rglob("test_*.py")):
         for mark, test in _marks(ast.parse(file.read_text())):
