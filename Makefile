@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 API ?= embedded
+ROUNDS ?= 3
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help setup system system-cluster binaries demo test test-real lint format lock clean
+.PHONY: help setup system system-cluster binaries demo test test-real bench lint format lock clean
 
 help:  ## what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 17
@@ -42,6 +43,9 @@ test-real: binaries system-cluster  ## conformance, node and operator on the rea
 	$(BIN)/python -m pytest tests/real --bed=embedded --bed=real
 	@if [ "$$(id -u)" = 0 ]; then set -x; $(BIN)/python -m pytest tests/real/etcd/test_scenarios.py --bed=cluster; \
 	else echo "not root: the scenarios in the full cluster are left out"; fi
+
+bench: setup  ## ours beside client-go and controller-runtime (ONLY=queue ROUNDS=3)
+	$(BIN)/python -m benchmarks $(foreach each,$(ONLY),--only $(each)) --rounds $(ROUNDS)
 
 lint: setup  ## ruff, formatting, types, the layers
 	$(BIN)/ruff check .

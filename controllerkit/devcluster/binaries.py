@@ -104,15 +104,17 @@ class BinaryCache:
 
     ``root`` defaults to ``$CONTROLLERKIT_CACHE``, else ``$XDG_CACHE_HOME/controllerkit``, else
     ``~/.cache/controllerkit``. ``testbed`` defaults to ``$CONTROLLERKIT_TESTBED``, else the checkout's folder.
+    ``components`` are those of this module, unless somebody brings others.
     """
 
     root: Path = field(default_factory=default_cache_root)
     testbed: Path = field(default_factory=default_testbed)
     progress: Progress = _quiet
+    components: Mapping[str, Component] = field(default_factory=lambda: COMPONENTS)
 
     def folder(self, component: str) -> Path:
         """The cache folder of ``component`` for the versions its go.mod and go.sum pin now."""
-        source = self.testbed / COMPONENTS[component].folder
+        source = self.testbed / self.components[component].folder
         digest = hashlib.sha256()
         for name in ("go.mod", "go.sum"):
             path = source / name
@@ -140,7 +142,7 @@ class BinaryCache:
         path = folder / binary
         if path.is_file():
             return path
-        spec = COMPONENTS[component]
+        spec = self.components[component]
         go = go_toolchain(self.root, self.progress)
         self.progress(f"building {binary} ({spec.packages[binary]}), once; kept in {folder}")
         folder.mkdir(parents=True, exist_ok=True)
