@@ -1,101 +1,307 @@
-"""The queue's bookkeeping, synchronous: sets, order and delays, with the time given to it.
+"""The queue's bookkeeping: one entry per key, its order, its delays. Nothing here waits; time is a function given.
 
-As client-go's ``util/workqueue``: a key is *dirty* when it has to be worked on, and *processing* while a worker
-has it. A key that is added while it is processing is not queued, only dirty, and is queued again when it is
-done: no two workers ever have the same key, and no change is lost.
+As client-go's ``util/workqueue``: a key that is added while it is worked on is kept aside and queued again when
+it is done, so no two workers ever have the same key, and no change is lost. As controller-runtime's priority queue:
+an entry has the highest priority and the earliest time it was asked for with.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-__all__ = ["QueueMachine"]
+from controllerkit.workqueue.item import PAUSED, PROCESSING, READY, REASONS_MAX, STALE, WAITING, Item, only
+from controllerkit.workqueue.levels import Levels
+
+__all__ = ["QueueMachine", "QueuedKey", "Timings"]
 
 K = TypeVar("K", bound=Hashable)
 
 
-class QueueMachine(Generic[K]):
-    """Invariants: ready keys are exactly those dirty and not processing; a key waits under its earliest time.
+class Timings(Protocol):
+    """Told how long keys were queued and worked on."""
 
-    Each key carries the set of reasons it was added for; ``pop`` hands them over and starts a new set.
+    def queued(self, seconds: float) -> None:
+        """A key was handed out after so long."""
+
+    def worked(self, seconds: float) -> None:
+        """The work on a key took so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedKey(Generic[K]):
+    """What the queue knows of a key: ``state`` is ready, waiting, processing or paused, for ``for_s`` seconds now.
+
+    A key that is added while it is worked on is there twice. ``for_s`` is 0 in a queue without timings.
     """
 
-    def __init__(self) -> None:
-        self._ready: deque[K] = deque()
-        self._dirty: dict[K, float] = {}
-        self._processing: dict[K, float] = {}
-        self._waiting: dict[K, float] = {}
-        self._heap: list[tuple[float, int, K]] = []
-        self._reasons: dict[K, set[str]] = {}
+    key: K
+    state: str
+    priority: int
+    reasons: frozenset[str]
+    for_s: float
+    due_in_s: float | None
+
+
+class QueueMachine(Generic[K]):
+    """The synchronous part of the queue.
+
+    Invariants:
+        A key has one entry, and a second one only while it is worked on. Entries that are READY and not behind one
+        in work are exactly those that the order holds. Where nobody asked for priorities, fairness or pauses the
+        order is one deque.
+
+    Args:
+        now: the monotonic time.
+        fairness: keys of equal priority take turns by what it says of them, such as their namespace.
+        timings: told of every hand-out and end; None keeps no times.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        fairness: Callable[[K], Hashable] | None = None,
+        timings: Timings | None = None,
+    ) -> None:
+        self._now = now
+        self._fairness = fairness
+        self._timings = timings
+        self._known: dict[K, Item[K]] = {}
+        self._heap: list[tuple[float, int, Item[K]]] = []
         self._serial = 0
+        self._paused: set[K] = set()
+        self._closed = False
+        self._on_ready: Callable[[], None] | None = None
+        self._on_idle: Callable[[], None] | None = None
+        self.in_work = 0
+        self.adds = 0
+        self._fifo: deque[Item[K]] = deque()
+        self._levels: Levels[K] | None = None
+        self._push: Callable[[Item[K]], None] = self._fifo.append
+        self._pop: Callable[[], Item[K]] = self._fifo.popleft
+        if fairness is not None:
+            self._order_by_levels()
 
     def __len__(self) -> int:
-        """Keys ready to be worked on: neither waiting nor in work."""
-        return len(self._ready)
+        """Keys that could be handed out now."""
+        if self._heap and not self._closed:
+            self.promote()
+        return len(self._fifo) if self._levels is None else self._levels.live
 
-    @property
-    def processing(self) -> dict[K, float]:
-        """Keys in work and the time each was handed out."""
-        return self._processing
+    # -- in --------------------------------------------------------------------------------------------------------
 
-    @property
-    def waiting(self) -> dict[K, float]:
-        """Delayed keys and the time each becomes ready."""
-        return self._waiting
+    def add(self, key: K, reason: str = "", *, priority: int = 0) -> None:
+        """Queues ``key`` now. One that is queued keeps its place, unless the priority is raised."""
+        item = self._known.get(key)
+        if item is None:
+            if self._closed:
+                return
+            item = Item(key, only(reason), priority)
+            self._known[key] = item
+            if self._paused and key in self._paused:
+                item.state = PAUSED
+            else:
+                self._enter(item)
+        elif not self._closed:
+            self._add_known(item, reason, priority)
 
-    def add(self, key: K, now: float, reason: str = "") -> bool:
-        """Makes ``key`` dirty. False where it was so already, and the add is folded into the earlier one."""
-        if reason:
-            self._reasons.setdefault(key, set()).add(reason)
-        if key in self._dirty:
-            return False
-        self._dirty[key] = now
-        if key not in self._processing:
-            self._ready.append(key)
-        return True
+    def _enter(self, item: Item[K]) -> None:
+        """Makes ``item`` ready, behind its peers."""
+        self.adds += 1
+        if self._timings is not None:
+            item.since = self._now()
+        if item.priority and self._levels is None:
+            self._order_by_levels()
+        self._push(item)
+        if self._on_ready is not None:
+            self._on_ready()
 
-    def add_at(self, key: K, at: float, reason: str = "") -> None:
-        """Adds ``key`` at the time ``at``; of several times the earliest counts."""
-        if reason:
-            self._reasons.setdefault(key, set()).add(reason)
-        if (known := self._waiting.get(key)) is not None and known <= at:
+    def _add_known(self, item: Item[K], reason: str, priority: int) -> None:
+        if item.state == PROCESSING:
+            again = item.again
+            if again is None:
+                self.adds += 1
+                item.again = Item(item.key, only(reason), priority)
+                item.again.since = self._now()
+            else:
+                _merge(again, reason, priority)
+                again.state = READY
+        elif item.state == WAITING:
+            _merge(item, reason, priority)
+            item.state = READY
+            self._enter(item)
+        elif item.state == READY and priority > item.priority:
+            self._replace(item, reason, priority)
+        else:
+            _merge(item, reason, priority)
+
+    def _replace(self, item: Item[K], reason: str, priority: int) -> None:
+        """Moves a ready item behind its new peers."""
+        moved = Item(item.key, item.reasons, item.priority, since=item.since)
+        _merge(moved, reason, priority)
+        self._leave(item)
+        self._known[moved.key] = moved
+        self._push(moved)
+
+    def _leave(self, item: Item[K]) -> None:
+        """Takes a ready item out of the order, which passes over what is left of it."""
+        if self._levels is None:
+            self._order_by_levels()
+        assert self._levels is not None  # noqa: S101 - it was just made
+        self._levels.live -= 1
+        item.state = STALE
+        item.key = None  # type: ignore[assignment]  # what is done must be kept by nothing
+
+    def add_at(self, key: K, at: float, reason: str = "", *, priority: int = 0) -> None:
+        """Queues ``key`` at the time ``at``. What is ready stays so, and what waits does so for the earlier time."""
+        if self._closed:
             return
-        self._waiting[key] = at
-        self._serial += 1
-        heapq.heappush(self._heap, (at, self._serial, key))
+        item = self._known.get(key)
+        if item is None:
+            item = Item(key, only(reason), priority)
+            self._known[key] = item
+            self._delay(item, at)
+        elif item.state == PROCESSING:
+            if item.again is None:
+                item.again = Item(key, only(reason), priority)
+                self._delay(item.again, at)
+            else:
+                _merge(item.again, reason, priority)
+                if item.again.state == WAITING and at < item.again.due:
+                    self._delay(item.again, at)
+        elif item.state == WAITING:
+            _merge(item, reason, priority)
+            if at < item.due:
+                self._delay(item, at)
+        else:
+            self._add_known(item, reason, priority)
 
-    def advance(self, now: float) -> int:
-        """Adds every delayed key whose time has come, and says how many of them are newly dirty."""
-        added = 0
+    def _delay(self, item: Item[K], at: float) -> None:
+        if item.state != WAITING:
+            item.state, item.since = WAITING, self._now()
+        item.due = at
+        self._serial += 1
+        heapq.heappush(self._heap, (at, self._serial, item))
+
+    def promote(self) -> None:
+        """Makes ready what has waited long enough."""
+        now = self._now()
         while self._heap and self._heap[0][0] <= now:
-            at, _, key = heapq.heappop(self._heap)
-            if self._waiting.get(key) == at:
-                del self._waiting[key]
-                added += self.add(key, now)
-        return added
+            at, _, item = heapq.heappop(self._heap)
+            if item.state != WAITING or item.due != at:
+                continue
+            item.state = READY
+            if self._known.get(item.key) is not item:
+                self.adds += 1  # it is worked on; done() brings it in
+            elif item.key in self._paused:
+                item.state = PAUSED
+            else:
+                self._enter(item)
 
     def next_at(self) -> float | None:
-        """When `advance` has something to do next."""
-        while self._heap and self._waiting.get(self._heap[0][2]) != self._heap[0][0]:
+        """When `promote` has something to do next."""
+        while self._heap and (self._heap[0][2].state != WAITING or self._heap[0][2].due != self._heap[0][0]):
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def pop(self, now: float) -> tuple[K, frozenset[str], float] | None:
-        """Hands out the oldest ready key, its reasons and the seconds it was queued; None if there is none."""
-        if not self._ready:
-            return None
-        key = self._ready.popleft()
-        queued_s = now - self._dirty.pop(key)
-        self._processing[key] = now
-        return key, frozenset(self._reasons.pop(key, ())), queued_s
+    # -- out -------------------------------------------------------------------------------------------------------
 
-    def done(self, key: K, now: float) -> tuple[float, bool]:
-        """Ends the work on ``key``: the seconds it took, and whether it became ready again."""
-        worked_s = now - self._processing.pop(key)
-        again = key in self._dirty
-        if again:
-            self._ready.append(key)
-        return worked_s, again
+    def try_get(self) -> Item[K] | None:
+        """Hands out the next key, None where nothing is ready. Whoever gets one calls `done` with its key."""
+        if self._heap and not self._closed:
+            self.promote()
+        try:
+            item = self._pop()
+        except IndexError:
+            return None
+        item.state = PROCESSING
+        self.in_work += 1
+        if self._timings is not None:
+            now = self._now()
+            self._timings.queued(now - item.since)
+            item.since = now
+        return item
+
+    def done(self, key: K) -> None:
+        """Ends the work on ``key``, which is queued again if it was added meanwhile."""
+        item = self._known.pop(key, None)
+        if item is None:
+            return
+        if item.state != PROCESSING:
+            self._known[key] = item
+            return
+        self.in_work -= 1
+        if self._timings is not None:
+            self._timings.worked(self._now() - item.since)
+        again = item.again
+        if again is None:
+            if self._on_idle is not None and not self.in_work:
+                self._on_idle()
+        elif not (self._closed and again.state == WAITING):
+            self._known[key] = again
+            if again.state == READY:
+                self.adds -= 1  # it was counted when it was added
+                if key in self._paused:
+                    again.state = PAUSED
+                else:
+                    self._enter(again)
+
+    # -- holding back ----------------------------------------------------------------------------------------------
+
+    def pause(self, key: K) -> None:
+        """Keeps ``key``, and does not hand it out until `resume`. What is in work stays so."""
+        self._paused.add(key)
+        item = self._known.get(key)
+        if item is not None and item.state == READY:
+            self._leave(item)
+            self._known[key] = Item(key, item.reasons, item.priority, PAUSED, item.since)
+
+    def resume(self, key: K) -> None:
+        """Ends a `pause`; what was added meanwhile is queued."""
+        self._paused.discard(key)
+        item = self._known.get(key)
+        if item is not None and item.state == PAUSED:
+            item.state = READY
+            self._enter(item)
+
+    @property
+    def paused(self) -> frozenset[K]:
+        """The keys held back, queued or not."""
+        return frozenset(self._paused)
+
+    # -- looking in ------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> tuple[QueuedKey[K], ...]:
+        """Every key known: in work, ready, waiting, paused."""
+        if self._heap and not self._closed:
+            self.promote()
+        now = self._now()
+        entries = [each for item in self._known.values() for each in (item, item.again) if each is not None]
+        return tuple(
+            QueuedKey(
+                each.key,
+                each.state,
+                each.priority,
+                each.reasons,
+                now - each.since if each.since else 0.0,
+                max(each.due - now, 0.0) if each.state == WAITING else None,
+            )
+            for each in entries
+        )
+
+    def _order_by_levels(self) -> None:
+        """From one deque to levels, once and for good."""
+        self._levels = Levels(self._fairness)
+        self._push, self._pop = self._levels.push, self._levels.pop
+        while self._fifo:
+            self._levels.push(self._fifo.popleft())
+
+
+def _merge(item: Item[K], reason: str, priority: int) -> None:
+    if reason and reason not in item.reasons:
+        item.reasons |= {reason if len(item.reasons) < REASONS_MAX else "more"}
+    item.priority = max(item.priority, priority)

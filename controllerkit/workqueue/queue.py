@@ -1,20 +1,20 @@
-"""The workqueue: fair, deduplicating, delaying and rate-limited, for any number of workers."""
+"""The workqueue: fair, deduplicating, prioritised, delaying and rate-limited, for any number of workers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from controllerkit.errors import ControllerkitError
 from controllerkit.runtime import Clock, SystemClock
+from controllerkit.workqueue.item import Item
 from controllerkit.workqueue.limiters import ItemExponentialLimiter, RateLimiter
 from controllerkit.workqueue.machine import QueueMachine
 from controllerkit.workqueue.metrics import QueueMetrics
 
-__all__ = ["Item", "QueueShutDown", "WorkQueue"]
+__all__ = ["QueueShutDown", "WorkQueue"]
 
 K = TypeVar("K", bound=Hashable)
 
@@ -23,21 +23,19 @@ class QueueShutDown(ControllerkitError):
     """The queue is shut down and has nothing left to hand out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item(Generic[K]):
-    """A key to work on, and every reason it was added for since it was last handed out."""
-
-    key: K
-    reasons: frozenset[str]
-
-
-class WorkQueue(Generic[K]):
-    """A queue of keys.
+class WorkQueue(QueueMachine[K]):
+    """A queue of keys for any number of workers: ``add…`` puts in, ``await get()`` takes out, ``done`` ends.
 
     Guarantees:
         A key is handed to one worker at a time; adding it while it is worked on hands it out again after
-        ``done``; several adds make one hand-out with all their reasons; of several delays the earliest counts.
-        After ``shut_down`` nothing is added, and what is ready is still handed out.
+        ``done``; several adds make one hand-out with all their reasons, the highest priority and the earliest time.
+        Priorities come before age; with ``fairness``, groups of equal priority take turns.
+        After ``shut_down`` nothing is added, what waits is dropped, and what is ready is still handed out, unless
+        it is to ``drop``.
+
+    Args:
+        limiter: how long a key waits after a failure: 5 ms, doubled at each, up to 1000 s.
+        fairness: what takes turns, such as a key's namespace; None: everything is one group.
     """
 
     def __init__(
@@ -47,44 +45,34 @@ class WorkQueue(Generic[K]):
         clock: Clock | None = None,
         limiter: RateLimiter[K] | None = None,
         metrics: QueueMetrics | None = None,
+        fairness: Callable[[K], Hashable] | None = None,
     ) -> None:
+        self.name = name
         self._clock = clock or SystemClock()
+        super().__init__(self._clock.monotonic, fairness=fairness, timings=metrics)
         self._limiter: RateLimiter[K] = limiter or ItemExponentialLimiter[K]()
-        self._machine: QueueMachine[K] = QueueMachine()
-        self._metrics = metrics or QueueMetrics.none(name)
         self._getters: deque[asyncio.Future[None]] = deque()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._drained: asyncio.Event | None = None
+        self._dropped = False
         self._timer: asyncio.Task[Any] | None = None
         self._timer_at = float("inf")
-        self._shutting_down = False
+        self.retries = 0
+        if metrics is not None:
+            metrics.attach(self)
 
-    def __len__(self) -> int:
-        """Keys ready to be worked on."""
-        return len(self._machine)
-
-    def add(self, key: K, reason: str = "") -> None:
-        """Queues ``key`` now."""
-        if self._shutting_down:
-            return
-        if self._machine.add(key, self._clock.monotonic(), reason):
-            self._metrics.added(len(self._machine))
-            self._wake_one()
-
-    def add_after(self, key: K, delay_s: float, reason: str = "") -> None:
+    def add_after(self, key: K, delay_s: float, reason: str = "", *, priority: int = 0) -> None:
         """Queues ``key`` in ``delay_s`` seconds, or earlier if asked elsewhere."""
         if delay_s <= 0:
-            self.add(key, reason)
+            self.add(key, reason, priority=priority)
             return
-        if self._shutting_down:
-            return
-        self._metrics.retried()
-        self._machine.add_at(key, self._clock.monotonic() + delay_s, reason)
-        self._arm()
+        self.retries += not self._closed
+        self.add_at(key, self._now() + delay_s, reason, priority=priority)
+        if self._getters:
+            self._arm()
 
-    def add_rate_limited(self, key: K, reason: str = "") -> None:
+    def add_rate_limited(self, key: K, reason: str = "", *, priority: int = 0) -> None:
         """Queues ``key`` after the limiter's delay, which grows with its failures until ``forget``."""
-        self.add_after(key, self._limiter.when_s(key), reason)
+        self.add_after(key, self._limiter.when_s(key), reason, priority=priority)
 
     def forget(self, key: K) -> None:
         """Clears the failures of ``key``. Does not end the work on it: that is ``done``."""
@@ -101,42 +89,48 @@ class WorkQueue(Generic[K]):
             QueueShutDown: there is nothing left and nothing will come.
         """
         while True:
-            now = self._clock.monotonic()
-            self._advance(now)
-            if (popped := self._machine.pop(now)) is not None:
-                key, reasons, queued_s = popped
-                self._idle.clear()
-                self._metrics.got(len(self._machine), queued_s)
-                return Item(key, reasons)
-            if self._shutting_down:
-                raise QueueShutDown("the queue is shut down")
+            if not self._dropped and (item := self.try_get()) is not None:
+                return item
+            if self._closed:
+                raise QueueShutDown(f"the queue {self.name!r} is shut down")
             await self._wait()
 
-    def done(self, key: K) -> None:
-        """Ends the work on ``key``, which is queued again if it was added meanwhile."""
-        worked_s, again = self._machine.done(key, self._clock.monotonic())
-        self._metrics.done(len(self._machine), worked_s)
-        if again:
-            self._wake_one()
-        elif not self._machine.processing:
-            self._idle.set()
+    def shut_down(self, *, drop: bool = False) -> None:
+        """Takes no more; waiting workers get `QueueShutDown` once nothing is ready, with ``drop`` at once.
 
-    def shut_down(self) -> None:
-        """Takes no more; waiting workers get `QueueShutDown` once nothing is ready."""
-        self._shutting_down = True
+        A drain that is waited for ends.
+        """
+        self._closed = True
+        self._dropped = self._dropped or drop
         if self._timer is not None:
             self._timer.cancel()
+        if self._drained is not None:
+            self._drained.set()
         while self._getters:
             self._wake_one()
 
     async def shut_down_with_drain(self) -> None:
-        """``shut_down``, then waits until no key is in work, those added again included."""
+        """``shut_down``, then waits until no key is in work or ready, those added again included.
+
+        Another ``shut_down`` ends the wait.
+        """
         self.shut_down()
-        await self._idle.wait()
+        self._drained = asyncio.Event()
+        self._on_idle = self._look_whether_drained
+        self._look_whether_drained()
+        await self._drained.wait()
+
+    def _look_whether_drained(self) -> None:
+        if self._drained is not None and not self.in_work and not len(self):
+            self._drained.set()
+
+    # -- waiting workers -------------------------------------------------------------------------------------------
 
     async def _wait(self) -> None:
         getter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._getters.append(getter)
+        self._on_ready = self._wake_one
+        self._arm()
         try:
             await getter
         except asyncio.CancelledError:
@@ -152,25 +146,23 @@ class WorkQueue(Generic[K]):
             if not getter.done():
                 getter.set_result(None)
                 return
-
-    def _advance(self, now: float) -> None:
-        for _ in range(self._machine.advance(now)):
-            self._metrics.added(len(self._machine))
-            self._wake_one()
+        self._on_ready = None
 
     def _arm(self) -> None:
-        at = self._machine.next_at()
+        """Wakes a waiting worker when the next delay is over; nobody needs that while all are at work."""
+        at = None if self._closed else self.next_at()
         if at is None or (self._timer is not None and not self._timer.done() and self._timer_at <= at):
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = at
-        self._timer = asyncio.create_task(self._fire(at), name="workqueue timer")
+        self._timer = asyncio.create_task(self._fire(at), name=f"timer of queue {self.name}")
 
     async def _fire(self, at: float) -> None:
-        await self._clock.sleep(at - self._clock.monotonic())
-        self._advance(self._clock.monotonic())
+        await self._clock.sleep(at - self._now())
         self._timer = None
         self._timer_at = float("inf")
-        if not self._shutting_down:
-            self._arm()
+        if not self._closed:
+            self.promote()
+            if self._getters:
+                self._arm()
