@@ -12,10 +12,16 @@ from typing import Any, Final
 from controllerkit.cache import machine
 from controllerkit.cache.store import Change, IndexFunction, Store
 from controllerkit.client import WATCH_IDLE_S, Client, KindLike, WatchEvent
-from controllerkit.errors import ControllerkitError, DeadlineExceeded
-from controllerkit.runtime import Clock, SystemClock, get_logger
+from controllerkit.errors import ConfigError, ControllerkitError, DeadlineExceeded
+from controllerkit.objects import Object
+from controllerkit.runtime import Clock, SystemClock, cancel_and_wait, get_logger
 
-__all__ = ["Handler", "Informer"]
+__all__ = ["Handler", "Informer", "Registration", "Transform"]
+
+Transform = Callable[[Object], Object]
+
+RESYNC_MIN_S: Final = 1.0
+"""client-go ``minimumResyncPeriod``."""
 
 WATCH_TIMEOUT_MIN_S: Final = 300.0
 """client-go ``minWatchTimeout``: the server is asked to end a watch after one to two times this."""
@@ -39,6 +45,30 @@ class Handler:
     on_delete: Callable[[Any], None] = _ignore
 
 
+class Registration:
+    """A handler on an informer. Calling it removes the handler, as ``remove`` does."""
+
+    def __init__(self, informer: Informer, handler: Handler, resync_s: float) -> None:
+        self._informer = informer
+        self.handler = handler
+        self.resync_s = resync_s
+
+    @property
+    def has_synced(self) -> bool:
+        """Whether this handler was given every object of the first list."""
+        return self._informer.has_synced
+
+    async def wait_synced(self, *, timeout_s: float | None = None) -> None:
+        """Returns when ``has_synced``; raises as `Informer.wait_synced`."""
+        await self._informer.wait_synced(timeout_s=timeout_s)
+
+    def remove(self) -> None:
+        """The handler is not called again. Twice is once."""
+        self._informer.remove_handler(self)
+
+    __call__ = remove
+
+
 class Informer:
     """Keeps ``store`` equal to a collection of the server and tells handlers of each change.
 
@@ -50,6 +80,11 @@ class Informer:
         ``metadata.managedFields`` are cut off before an object is stored, unless ``keep_managed_fields``: few read
         them, and they are often a third of the bytes. An update without them leaves them to the server as they are.
         ``on_progress`` is called whenever ``store.version`` was set.
+
+    Args:
+        metadata_only: only kind, apiVersion and metadata are fetched.
+        transform: changes each object before it is stored, such as by dropping what nobody reads; it must give the
+            same for its own result. An object it raises on is logged and stored as it came: losing it would be worse.
     """
 
     def __init__(
@@ -64,6 +99,8 @@ class Informer:
         rng: Random | None = None,
         log: Any = None,
         keep_managed_fields: bool = False,
+        metadata_only: bool = False,
+        transform: Transform | None = None,
     ) -> None:
         self.kind = kind
         self.namespace = namespace
@@ -71,14 +108,19 @@ class Informer:
         self.field_selector = field_selector
         self.store = Store()
         self.on_progress: Callable[[], None] = _ignore
+        self.metadata_only = metadata_only
         self._keep_managed_fields = keep_managed_fields
+        self.transform = transform
         self.failures = 0
         self.last_error: Exception | None = None
         self._client = client
         self._clock = clock or SystemClock()
         self._rng = rng or Random()
         self._log = (log or get_logger()).bind(informer=str(kind if not isinstance(kind, type) else kind.__name__))
-        self._handlers: list[Handler] = []
+        self._registrations: list[Registration] = []
+        self._resyncs: dict[Registration, asyncio.Task[None]] = {}
+        self._running = False
+        self._heard_at: float | None = None
         self._synced = asyncio.Event()
         self._state: machine.State = machine.Empty()
         self._streams = AsyncExitStack()
@@ -94,6 +136,13 @@ class Informer:
         """Where the reflector stands."""
         return self._state
 
+    def staleness_s(self, now: float) -> float:
+        """Seconds since the server last proved that the cache is current, by a list, an event or a bookmark.
+
+        A healthy server sends a bookmark about once a minute. Infinite before the first list.
+        """
+        return float("inf") if self._heard_at is None else now - self._heard_at
+
     async def wait_synced(self, *, timeout_s: float | None = None) -> None:
         """Returns when ``has_synced``.
 
@@ -107,12 +156,48 @@ class Informer:
             cause = f"; last error: {self.last_error}" if self.last_error else ""
             raise DeadlineExceeded(f"the cache of {self.kind} did not sync within {timeout_s:g} s{cause}") from error
 
-    def add_handler(self, handler: Handler) -> Callable[[], None]:
-        """Adds ``handler``, calls it for all that is cached, and returns what removes it."""
-        self._handlers.append(handler)
+    def add_handler(self, handler: Handler, *, resync_s: float = 0.0) -> Registration:
+        """Adds ``handler``, at any time, and calls it for all that is cached.
+
+        Args:
+            resync_s: every so many seconds all that is cached is given to this handler again, as updates whose both
+                sides are the same object; nothing is asked of the server. 0: never.
+        Raises:
+            ConfigError: ``resync_s`` is below client-go's least, one second.
+        """
+        if 0 < resync_s < RESYNC_MIN_S or resync_s < 0:
+            raise ConfigError(f"resync_s must be 0 or at least {RESYNC_MIN_S:g} s, got {resync_s:g}")
+        registration = Registration(self, handler, resync_s)
+        self._registrations.append(registration)
         for value in self.store.list():
             self._call(handler.on_add, value, True)
-        return lambda: self._handlers.remove(handler) if handler in self._handlers else None
+        if self._running:
+            self._start_resync(registration)
+        return registration
+
+    def remove_handler(self, registration: Registration) -> None:
+        """See `Registration.remove`. One of another informer is left alone."""
+        if registration in self._registrations:
+            self._registrations.remove(registration)
+            resync = self._resyncs.pop(registration, None)
+            if resync is not None:
+                resync.cancel()
+
+    @property
+    def handlers(self) -> int:
+        """How many are registered."""
+        return len(self._registrations)
+
+    def _start_resync(self, registration: Registration) -> None:
+        if registration.resync_s and registration not in self._resyncs:
+            work = self._resync(registration)
+            self._resyncs[registration] = asyncio.create_task(work, name=f"resync of {self.kind}")
+
+    async def _resync(self, registration: Registration) -> None:
+        while True:
+            await self._clock.sleep(registration.resync_s)
+            for value in self.store.list():
+                self._call(registration.handler.on_update, value, value)
 
     def add_index(self, name: str, function: IndexFunction) -> None:
         """See `Store.add_index`; at any time."""
@@ -122,6 +207,9 @@ class Informer:
         """Lists and watches until cancelled. Run again, it goes on from what it has."""
         event: machine.Event = machine.Started()
         self._state = machine.Empty(self._state.memory)
+        self._running = True
+        for registration in self._registrations:
+            self._start_resync(registration)
         try:
             while True:
                 self._state, effects = machine.step(self._state, event, self._clock.monotonic())
@@ -129,7 +217,35 @@ class Informer:
                     self._do(effect)
                 event = await self._await(effects[-1])
         finally:
+            self._running = False
+            resyncs, self._resyncs = list(self._resyncs.values()), {}
+            await cancel_and_wait(*resyncs)
             await self._close_stream()
+
+    def clear(self) -> None:
+        """Forgets everything, telling handlers of a deletion for each object; for one that is not running."""
+        for change in self.store.replace(()):
+            self._dispatch(change, initial=False)
+        self._synced.clear()
+        self._heard_at = None
+        self._state = machine.Empty()
+
+    async def differences(self) -> list[str]:
+        """Holds the cache against a fresh list, as client-go's consistency detector does; a line for each difference.
+
+        What changed while the list was under way is no difference only if nothing else writes: use it when it is
+        quiet. Costs a whole list.
+        """
+        page = await self._client.list_all(
+            self.kind, self.namespace, label_selector=self.label_selector, field_selector=self.field_selector
+        )
+        fresh = {value.key: value.resource_version for value in page.items}
+        cached = {value.key: value.resource_version for value in self.store.list()}
+        return [
+            f"{self.kind} {key}: cached at {cached.get(key, 'nothing')}, the server has {fresh.get(key, 'nothing')}"
+            for key in sorted(fresh.keys() | cached.keys())
+            if fresh.get(key) != cached.get(key)
+        ]
 
     # -- effects that do not wait ---------------------------------------------------------------------------------
 
@@ -143,6 +259,7 @@ class Informer:
                 self._apply(events)
             case machine.Publish(version):
                 self.store.version = version
+                self._heard_at = self._clock.monotonic()
                 self.on_progress()
             case machine.Log(name, error):
                 self.failures += 1
@@ -160,7 +277,8 @@ class Informer:
                 self._log.warning("unknown_event_type", type=event.type, object=str(event.object.key))
 
     def _dispatch(self, change: Change, *, initial: bool) -> None:
-        for handler in self._handlers:
+        for registration in tuple(self._registrations):
+            handler = registration.handler
             if change.new is None:
                 self._call(handler.on_delete, change.old)
             elif change.old is None:
@@ -207,14 +325,28 @@ class Informer:
             resource_version=effect.version,
             limit=effect.limit,
             continue_token=effect.continue_token,
+            metadata_only=self.metadata_only,
         )
-        items = page.items if self._keep_managed_fields else [each.without_managed_fields() for each in page.items]
-        return machine.PageListed(items, page.resource_version, page.continue_token)
+        return machine.PageListed(self._stored(page.items), page.resource_version, page.continue_token)
 
     def _trimmed(self, batch: list[WatchEvent]) -> list[WatchEvent]:
-        if self._keep_managed_fields:
+        if self._keep_managed_fields and self.transform is None:
             return batch
-        return [WatchEvent(each.type, each.object.without_managed_fields()) for each in batch]
+        values = self._stored([each.object for each in batch])
+        return [WatchEvent(each.type, value) for each, value in zip(batch, values, strict=True)]
+
+    def _stored(self, values: list[Object]) -> list[Object]:
+        """As they are kept."""
+        if not self._keep_managed_fields:
+            values = [each.without_managed_fields() for each in values]
+        return values if self.transform is None else [self._transformed(each, self.transform) for each in values]
+
+    def _transformed(self, value: Object, transform: Transform) -> Object:
+        try:
+            return transform(value)
+        except Exception:  # whatever it is, the object itself is still the truth
+            self._log.exception("transform_failed", object=str(value.key))
+            return value
 
     async def _open(self, effect: machine.OpenWatch) -> None:
         stream = await self._streams.enter_async_context(
@@ -227,6 +359,7 @@ class Informer:
                 send_initial_events=effect.initial,
                 timeout_s=WATCH_TIMEOUT_MIN_S * (1.0 + self._rng.random()),
                 idle_timeout_s=WATCH_IDLE_S,
+                metadata_only=self.metadata_only,
             )
         )
         self._batches = stream.batches()

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from controllerkit.cache.informer import Informer
+from controllerkit.cache.informer import Informer, Transform
 from controllerkit.cache.overlay import Overlay, Reader
 from controllerkit.cache.store import BY_CONTROLLER, Store, by_controller
 from controllerkit.client import Client, KindLike
-from controllerkit.errors import UndeclaredKind
+from controllerkit.errors import ConfigError, UndeclaredKind
 from controllerkit.objects import Kind
 from controllerkit.runtime import Clock, SystemClock, cancel_and_wait
 
@@ -42,11 +42,20 @@ class Informers:
     def __iter__(self) -> Iterator[Informer]:
         return iter(list(self._informers.values()))
 
-    async def declare(self, kind: KindLike, *, label_selector: str = "", field_selector: str = "") -> Informer:
+    async def declare(
+        self,
+        kind: KindLike,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        transform: Transform | None = None,
+    ) -> Informer:
         """The informer of ``kind``, made (and, once started, run) at the first call.
 
         Raises:
-            ConfigError: the server does not serve the kind.
+            ConfigError: the server does not serve the kind; or it is declared already with another ``transform`` or
+                ``metadata_only``, which would leave one of the two without what it reads.
         """
         resolved = await self._client.kind_of(kind)
         identity = (resolved, label_selector, field_selector)
@@ -60,13 +69,29 @@ class Informers:
                 field_selector=field_selector,
                 clock=self._clock,
                 log=self._log,
+                metadata_only=metadata_only,
+                transform=transform,
             )
             informer.add_index(BY_CONTROLLER, by_controller)
             informer.on_progress = partial(self.overlay.release, resolved, informer.store)
             self._informers[identity] = informer
             if self._running:
                 self._start(informer)
+        elif informer.metadata_only != metadata_only or informer.transform is not transform:
+            raise ConfigError(f"{resolved} is declared twice, with different metadata_only or transform")
         return informer
+
+    async def remove(self, kind: Kind) -> None:
+        """Ends the watches of ``kind`` and forgets what is cached, such as when its CRD has gone.
+
+        Handlers are told that each object is deleted: for whoever asks now, they are.
+        """
+        for identity in [each for each in self._informers if each[0] == kind]:
+            informer = self._informers.pop(identity)
+            task = self._tasks.pop(informer, None)
+            if task is not None:
+                await cancel_and_wait(task)
+            informer.clear()
 
     def get(self, kind: Kind) -> Informer:
         """The informer of a declared kind, the one without selectors first.

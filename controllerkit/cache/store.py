@@ -37,6 +37,10 @@ class Store:
     Guarantees:
         Object and index entries change in one step; an empty index entry is removed. ``replace`` yields deletes
         before adds and updates. Methods never await, so a reader sees the state before or after a change.
+
+    Attributes:
+        version: the resourceVersion it stands at, bookmarks included; "" before the first list.
+        bytes: what the objects take as JSON.
     """
 
     def __init__(self, indexes: Mapping[str, IndexFunction] | None = None) -> None:
@@ -44,6 +48,7 @@ class Store:
         self._functions: dict[str, IndexFunction] = {}
         self._indexes: dict[str, dict[str, set[Key]]] = {}
         self.version = ""
+        self.bytes = 0
         for name, function in (indexes or {}).items():
             self.add_index(name, function)
 
@@ -136,12 +141,14 @@ class Store:
         key = value.key
         old = self._objects.get(key)
         self._objects[key] = value
+        self.bytes += len(value.raw) if old is None else len(value.raw) - len(old.raw)
         if self._functions:
             self._reindex(key, old, value)
         return Change(old, value)
 
     def _delete(self, key: Key) -> Change:
         old = self._objects.pop(key)
+        self.bytes -= len(old.raw)
         self._reindex(key, old, None)
         return Change(old, None)
 

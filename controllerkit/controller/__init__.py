@@ -1,7 +1,7 @@
 """Reconcilers and the loop that drives them, with controller-runtime's rules."""
 
 from controllerkit.controller.children import AppliedMemory, Children, covers
-from controllerkit.controller.controller import Controller
+from controllerkit.controller.controller import Controller, InFlight
 from controllerkit.controller.failing import Failing, FailureLedger
 from controllerkit.controller.finalizers import Finalizers, add_finalizer, has_finalizer, remove_finalizer
 from controllerkit.controller.handlers import EventHandler, enqueue_mapped, enqueue_owner, enqueue_self
@@ -40,6 +40,7 @@ __all__ = [
     "Failing",
     "FailureLedger",
     "Finalizers",
+    "InFlight",
     "OperationResult",
     "Owns",
     "Plan",

@@ -1,36 +1,71 @@
-"""The loop that drives a `Reconciler`: watches into the queue, workers out of it."""
+"""The loop that drives a `Reconciler`: watches and sources into the queue, workers out of it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import inspect
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 
 import structlog
 
 from controllerkit.cache import Handler, Informers
+from controllerkit.client import KindLike
+from controllerkit.controller.failing import Failing, FailureLedger, told_of
+from controllerkit.controller.handlers import EventHandler, enqueue_mapped, enqueue_owner, enqueue_self
 from controllerkit.controller.metrics import ControllerMetrics
+from controllerkit.controller.predicates import ChangeEvent, Predicate, what_changed
 from controllerkit.controller.reconciler import Reconciler
-from controllerkit.controller.result import Forget, Owns, Request, RequeueAfter, Retry, outcome_of
-from controllerkit.errors import Conflict
-from controllerkit.objects import GVK, Key, Kind, Object, controller_of
+from controllerkit.controller.result import Forget, Owns, Request, RequeueAfter, Result, Retry, Watch, outcome_of
+from controllerkit.controller.sources import Source
+from controllerkit.errors import ConfigError, Conflict, ControllerkitError, DeadlineExceeded, NotFound
+from controllerkit.objects import Key, Kind, Object, set_condition
 from controllerkit.runtime import Clock, cancel_and_wait
-from controllerkit.workqueue import QueueShutDown, WorkQueue, WorkQueueMetrics
+from controllerkit.workqueue import LOW_PRIORITY, QueueShutDown, WorkQueue, WorkQueueMetrics
 
-__all__ = ["Controller"]
+__all__ = ["Controller", "InFlight"]
 
-CACHE_SYNC_TIMEOUT_S: Final = 120.0
-"""controller-runtime ``CacheSyncTimeout``."""
+OPTIONAL_KIND_POLL_S: Final = 10.0
+"""controller-runtime's Kind source asks this often for a kind that is not served yet."""
+
+FAILING_CONDITION: Final = "Stalled"
+"""The kstatus convention: true while a controller makes no progress, and gone or false otherwise."""
+
+_BUGS_EXCLUDE: Final = (ControllerkitError, OSError, TimeoutError, ExceptionGroup)
+"""What the world does to a reconciler. Any other exception is the reconciler's own: what Go would call a panic."""
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A key in work, for ``for_s`` seconds now; ``where`` is the innermost place it waits at."""
+
+    key: Key
+    reasons: frozenset[str]
+    for_s: float
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    request: Request
+    began: float
+    task: asyncio.Task[Any]
 
 
 class Controller:
     """Runs one `Reconciler`.
 
     Guarantees:
-        No reconcile starts before every declared kind has synced; the same key is never reconciled twice at
-        once; an exception of the reconciler ends neither the worker nor another key.
+        No reconcile starts before every declared kind has synced and every source has told its start; the same key
+        is never reconciled twice at once; whatever a reconciler raises ends neither the worker nor another key.
+        Namespaces take turns: one that floods the queue cannot starve the others. Failures of a key are forgotten
+        when it succeeds, and when its object's generation changes; no other event shortens its back-off.
     """
 
     def __init__(
@@ -45,31 +80,127 @@ class Controller:
     ) -> None:
         self.reconciler = reconciler
         self.name = reconciler.name
+        self.clock = clock
         self._informers = informers
-        self._clock = clock
         self._log = log.bind(controller=self.name)
         self._metrics = metrics.of(self.name, reconciler.max_concurrent_reconciles)
-        self.queue: WorkQueue[Key] = WorkQueue(name=self.name, clock=clock, metrics=queue_metrics.of(self.name))
+        self.queue: WorkQueue[Key] = WorkQueue(
+            name=self.name, clock=clock, metrics=queue_metrics.of(self.name), fairness=attrgetter("namespace")
+        )
+        self._plain = not inspect.iscoroutinefunction(reconciler.reconcile)
+        self._threads: ThreadPoolExecutor | None = None
+        self._failures = FailureLedger()
+        self._in_flight: dict[Key, _Work] = {}
+        self._beside: list[asyncio.Task[None]] = []
+        self._warm: asyncio.Task[None] | None = None
         self._stopping = False
+
+    # -- looking in ----------------------------------------------------------------------------------------------
+
+    def in_flight(self) -> tuple[InFlight, ...]:
+        """The keys in work, longest first."""
+        now = self.clock.monotonic()
+        works = sorted(self._in_flight.values(), key=lambda work: work.began)
+        return tuple(
+            InFlight(each.request.key, each.request.reasons, now - each.began, _awaited(each.task)) for each in works
+        )
+
+    def failing(self) -> Mapping[Key, Failing]:
+        """The keys whose last reconcile failed, with the error and since when."""
+        return self._failures.snapshot()
+
+    # -- starting ------------------------------------------------------------------------------------------------
 
     async def declare(self) -> None:
         """Declares the informers and connects their handlers; before the caches are started.
 
         Raises:
-            ConfigError: a kind is not served or the class declares none.
+            ConfigError: a kind that is not optional is not served, or the class declares none.
         """
         primary = self.reconciler.primary_kind()
+        self.reconciler.attach(asyncio.get_running_loop())
         informer = await self._informers.declare(primary)
-        informer.add_handler(_handler(partial(self._enqueue_self, primary.kind)))
-        for kind in (each.kind if isinstance(each, Owns) else each for each in self.reconciler.owns):
-            resolved = await self.reconciler.client.kind_of(kind)
-            owned = await self._informers.declare(resolved)
-            owned.add_handler(_handler(partial(self._enqueue_owner, primary)))
-        for watch in self.reconciler.watches:
-            watched = await self._informers.declare(
-                watch.kind, label_selector=watch.label_selector, field_selector=watch.field_selector
+        informer.add_handler(self._primary_handler(), resync_s=self.reconciler.resync_s)
+        watches: list[Owns | Watch] = [*map(_as_owns, self.reconciler.owns), *self.reconciler.watches]
+        for watched in watches:
+            if watched.optional:
+                self._spawn(self._follow_optional(watched), f"{self.name} waits for {watched.kind}")
+            else:
+                await self._declare_watched(watched)
+
+    async def _declare_watched(self, watched: Owns | Watch) -> Kind:
+        informer = await self._informers.declare(
+            watched.kind,
+            label_selector=watched.label_selector,
+            field_selector=watched.field_selector,
+            metadata_only=watched.metadata_only,
+        )
+        if isinstance(watched, Owns):
+            enqueue = enqueue_owner(self.reconciler.primary_kind(), every_owner=watched.every_owner)
+            informer.add_handler(self._handler(enqueue, watched.predicates, "owned ", on_gone=self._forget_child))
+        else:
+            informer.add_handler(self._handler(enqueue_mapped(watched.map), watched.predicates, ""))
+        return await self.reconciler.client.kind_of(informer.kind)
+
+    async def _follow_optional(self, watched: Owns | Watch) -> None:
+        """Watches a kind while it is served."""
+        present: Kind | None = None
+        while True:
+            served = await self._served(watched.kind)
+            if served and present is None:
+                present = await self._declare_watched(watched)
+                self._log.info("optional_kind_appeared", kind=str(present))
+            elif present is not None and served is False:
+                self._log.info("optional_kind_went", kind=str(present))
+                await self._informers.remove(present)
+                present = None
+            await self.clock.sleep(OPTIONAL_KIND_POLL_S)
+
+    async def _served(self, kind: KindLike) -> bool | None:
+        """Whether the server serves ``kind``; None where it did not say."""
+        client = self.reconciler.client
+        gvk = kind.resource_kind().gvk if isinstance(kind, type) else kind.gvk if isinstance(kind, Kind) else kind
+        try:
+            resources = await client.mapper.resources(gvk.group, gvk.version)
+        except ControllerkitError as error:
+            self._log.info("discovery_failed", kind=gvk.kind, error=str(error))
+            return None
+        return any(each.gvk == gvk for each in resources)
+
+    async def warm_up(self) -> None:
+        """Starts the sources and waits for caches and sources, without working on anything yet.
+
+        For a standby: when it comes to lead, what there is to do is queued already. Again is the same.
+
+        Raises:
+            DeadlineExceeded: a cache or a source did not sync in time; it is named.
+        """
+        if self._warm is None:
+            self._warm = asyncio.create_task(self._warmed(), name=f"{self.name} warms up")
+        await asyncio.shield(self._warm)
+
+    async def _warmed(self) -> None:
+        timeout_s = self.reconciler.cache_sync_timeout_s
+        sinks = [_Sink(self, source) for source in self.reconciler.sources]
+        for sink in sinks:
+            self._spawn(sink.run(), f"{self.name} source {sink.name}")
+        await self._informers.wait_synced(timeout_s=timeout_s)
+        waiting = [asyncio.ensure_future(sink.started.wait()) for sink in sinks]
+        timer = asyncio.ensure_future(self.clock.sleep(timeout_s))
+        try:
+            while not all(each.done() for each in waiting) and not timer.done():
+                await asyncio.wait({*waiting, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            late = [sink.name for sink in sinks if not sink.started.is_set()]
+            await cancel_and_wait(timer, *waiting)
+        if late:
+            raise DeadlineExceeded(
+                f"controller {self.name}: no start was told by {', '.join(late)} within {timeout_s:g} s; "
+                "a source must call sink.synced() or return"
             )
-            watched.add_handler(_handler(partial(self._enqueue_mapped, watch.map)))
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._beside.append(asyncio.create_task(work, name=name))
 
     async def run(self) -> None:
         """Works until cancelled; then lets the keys in work finish, until cancelled again.
@@ -77,42 +208,90 @@ class Controller:
         Keys that wait in the queue are dropped: the next start lists everything anew.
 
         Raises:
-            DeadlineExceeded: a cache did not sync in time.
+            DeadlineExceeded: a cache or source did not sync in time.
+            ConfigError: it ran before.
+            Exception: what a source raised, or a bug in the reconciler where ``recover_bugs`` is off.
         """
-        await self._informers.wait_synced(timeout_s=CACHE_SYNC_TIMEOUT_S)
-        self._log.info("controller_started", workers=self.reconciler.max_concurrent_reconciles)
-        workers = [
-            asyncio.create_task(self._work(), name=f"{self.name} worker {number}")
-            for number in range(self.reconciler.max_concurrent_reconciles)
-        ]
-        working = asyncio.gather(*workers)
+        if self._stopping:
+            raise ConfigError(f"controller {self.name} was stopped; make a new one")
+        workers: list[asyncio.Task[None]] = []
         try:
-            await asyncio.shield(working)
+            await self.warm_up()
+            self._log.info("controller_started", workers=self.reconciler.max_concurrent_reconciles)
+            workers = [
+                asyncio.create_task(self._work(), name=f"{self.name} worker {number}")
+                for number in range(self.reconciler.max_concurrent_reconciles)
+            ]
+            await self._until_failure(workers)
         except asyncio.CancelledError:
             self._stopping = True
-            self.queue.shut_down()
-            await asyncio.shield(working)  # a second cancellation ends this wait too
+            self.queue.shut_down(drop=True)
+            if workers:
+                await asyncio.shield(asyncio.gather(*workers))  # a second cancellation ends this wait too
             raise
         finally:
-            await cancel_and_wait(*workers)
+            self._stopping = True
+            await cancel_and_wait(*workers, *self._beside, *([self._warm] if self._warm else []))
+            if self._threads is not None:
+                self._threads.shutdown(wait=False)
+
+    async def _until_failure(self, workers: list[asyncio.Task[None]]) -> None:
+        """Ends with what a worker or source raised; a source that returns has nothing more to tell."""
+        running: set[asyncio.Task[None]] = {*workers, *self._beside}
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
 
     # -- into the queue ------------------------------------------------------------------------------------------
 
-    def _enqueue_self(self, word: str, value: Object, what: str) -> None:
-        self.queue.add(value.key, f"{word} {what}")
+    def _primary_handler(self) -> Handler:
+        def on_generation(event: ChangeEvent) -> None:
+            if event.old is not None and event.old.generation != event.new.generation:
+                self.queue.forget(event.new.key)
 
-    def _enqueue_owner(self, primary: Kind, value: Object, what: str) -> None:
-        reference = controller_of(value)
-        if reference is None or reference.kind != primary.kind:
-            return
-        if GVK.of(reference.api_version, reference.kind).group != primary.group:
-            return
-        namespace = value.namespace if primary.namespaced else ""
-        self.queue.add(Key(namespace, reference.name), f"{value.kind} {value.name} {what}")
+        return self._handler(enqueue_self, self.reconciler.predicates, "", describe=_told, first=on_generation)
 
-    def _enqueue_mapped(self, mapping: Callable[[Object], Iterable[Key]], value: Object, what: str) -> None:
-        for key in mapping(value):
-            self.queue.add(key, f"{value.kind} {value.name} {what}")
+    def _handler(
+        self,
+        enqueue: EventHandler,
+        predicates: tuple[Predicate, ...],
+        prefix: str,
+        *,
+        describe: Callable[[ChangeEvent], str] | None = None,
+        first: Callable[[ChangeEvent], None] | None = None,
+        on_gone: Callable[[Object], None] | None = None,
+    ) -> Handler:
+        """Puts what concerns a primary into the queue.
+
+        controller-runtime's priorities: a first list and a resync wait behind whatever has changed.
+        """
+        tell = describe or partial(_told_of_other, prefix)
+
+        def deliver(event: ChangeEvent) -> None:
+            for predicate in predicates:
+                if not predicate(event):
+                    return
+            if first is not None:
+                first(event)
+            low = event.initial or event.unchanged
+            reason = tell(event)
+            for key in enqueue(event):
+                self.queue.add(key, reason, priority=LOW_PRIORITY if low else 0)
+
+        def on_delete(value: Object) -> None:
+            if on_gone is not None:
+                on_gone(value)
+            deliver(ChangeEvent("delete", value))
+
+        return Handler(
+            on_add=lambda value, initial: deliver(ChangeEvent("create", value, None, initial)),
+            on_update=lambda old, new: deliver(ChangeEvent("update", new, old)),
+            on_delete=on_delete,
+        )
+
+    def _forget_child(self, value: Object) -> None:
+        self.reconciler.applied_memory.gone(value)
 
     # -- out of the queue ----------------------------------------------------------------------------------------
 
@@ -123,8 +302,9 @@ class Controller:
             except QueueShutDown:
                 return
             try:
-                await self._reconcile(Request(item.key, item.reasons))
+                await self._reconcile(Request(item.key, item.reasons, item.priority))
             finally:
+                self._in_flight.pop(item.key, None)
                 self.queue.done(item.key)
 
     async def _reconcile(self, request: Request) -> None:
@@ -134,27 +314,83 @@ class Controller:
             kind.lower(): str(request.key),
             "reconcile_id": uuid.uuid4().hex[:12],
         }
-        answer, failure = None, None
+        answer: Result | None = None
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a worker is a task
+        self._in_flight[request.key] = _Work(request, self.clock.monotonic(), task)
+        failure: BaseException | None = None
         with structlog.contextvars.bound_contextvars(**bound), self._metrics.reconciling(request.reasons):
             try:
-                answer = await self.reconciler.reconcile(request)
+                answer = await self._limited(request)
+            except asyncio.CancelledError as error:
+                if task.cancelling():
+                    raise
+                failure = error  # something the reconciler waited for was cancelled, not this worker
             except Exception as error:  # whatever a reconciler raises concerns this key only
                 failure = error
+                if not isinstance(error, _BUGS_EXCLUDE):
+                    self._metrics.panics.inc()
+                    if not self.reconciler.recover_bugs:
+                        raise
             outcome = outcome_of(answer, failure)
             self._metrics.ended(outcome)
             self._follow(request, outcome)
+            await self._tell(request, outcome)
+
+    async def _limited(self, request: Request) -> Result | None:
+        """The reconcile, within ``reconcile_timeout_s``."""
+        limit_s = self.reconciler.reconcile_timeout_s
+        if not limit_s:
+            return await self._invoke(request)
+        task, expired = asyncio.current_task(), False
+        assert task is not None  # noqa: S101 - a worker is a task
+
+        async def expire() -> None:
+            nonlocal expired
+            await self.clock.sleep(limit_s)
+            expired = True
+            task.cancel()
+
+        timer = asyncio.create_task(expire())
+        try:
+            return await self._invoke(request)
+        except asyncio.CancelledError:
+            if not expired or task.uncancel() > 0:
+                raise
+            self._metrics.timeouts.inc()
+            raise DeadlineExceeded(
+                f"reconciling {request.key} took longer than reconcile_timeout_s = {limit_s:g} s"
+            ) from None
+        finally:
+            await cancel_and_wait(timer)
+
+    async def _invoke(self, request: Request) -> Result | None:
+        if not self._plain:
+            return await self.reconciler.reconcile(request)
+        if self._threads is None:
+            workers = self.reconciler.max_concurrent_reconciles
+            self._threads = ThreadPoolExecutor(workers, thread_name_prefix=f"{self.name}-reconcile")
+        run = partial(contextvars.copy_context().run, self.reconciler.reconcile, request)
+        thread: asyncio.Future[Any] = asyncio.get_running_loop().run_in_executor(self._threads, run)
+        try:
+            return await asyncio.shield(thread)
+        except asyncio.CancelledError:
+            await asyncio.wait([thread])  # a thread cannot be cancelled, and its key must not be worked on twice
+            raise
 
     def _follow(self, request: Request, outcome: Forget | RequeueAfter | Retry) -> None:
         match outcome:
             case Forget():
                 self.queue.forget(request.key)
-            case RequeueAfter(delay_s, _):
+            case RequeueAfter(delay_s, priority):
                 self.queue.forget(request.key)
-                self.queue.add_after(request.key, delay_s, "timer")
+                kept = request.priority if priority is None else priority
+                self.queue.add_after(request.key, delay_s, "timer", priority=kept)
             case Retry(error, terminal):
                 self._log_failure(request, error, terminal)
                 if not terminal:
-                    self.queue.add_rate_limited(request.key, f"retry {self.queue.failures(request.key) + 1}")
+                    retry = f"retry {self.queue.failures(request.key) + 1}"
+                    self.queue.add_rate_limited(request.key, retry, priority=request.priority)
 
     def _log_failure(self, request: Request, error: BaseException, terminal: bool) -> None:
         if isinstance(error, Conflict):  # somebody wrote first: the next pass sees it
@@ -169,17 +405,94 @@ class Controller:
             exc_info=error,
         )
 
+    # -- telling of failures -------------------------------------------------------------------------------------
 
-def _handler(enqueue: Callable[[Object, str], None]) -> Handler:
-    """Calls ``enqueue(object, what)``; for an update with the old and the new object, for their owners may differ."""
+    async def _tell(self, request: Request, outcome: Forget | RequeueAfter | Retry) -> None:
+        """Event and condition, once when a key keeps failing and once when it no longer does."""
+        if not isinstance(outcome, Retry):
+            if self._failures.succeeded(request.key):
+                await self._tell_object(request.key, None)
+        elif not isinstance(outcome.error, Conflict):
+            told = told_of(outcome.error)
+            now = self.clock.monotonic()
+            if self._failures.failed(request.key, told, now, final=outcome.terminal):
+                await self._tell_object(request.key, told)
 
-    def on_update(old: Object, new: Object) -> None:
-        if controller_of(old) != controller_of(new) or old.labels != new.labels:
-            enqueue(old, "changed")
-        enqueue(new, "changed")
+    async def _tell_object(self, key: Key, problem: str | None) -> None:
+        found = self._informers.reader(self.reconciler.primary_kind()).get(key)
+        if found is None or not self.reconciler.tell_failing:
+            return
+        if problem is not None:
+            self.reconciler.recorder.record(found, "Warning", "ReconcileFailing", problem, action="Reconcile")
+        if self.reconciler.resource is None:
+            return  # the status of a built-in kind is not ours to write
+        reason, message = ("ReconcileFailing", problem) if problem is not None else ("ReconcileSucceeded", "")
+        conditions = set_condition(
+            found.get("status", "conditions"),
+            FAILING_CONDITION,
+            problem is not None,
+            reason,
+            message,
+            now=self.clock.utcnow(),
+            observed_generation=found.generation or None,
+        )
+        patch = {"metadata": {"resourceVersion": found.resource_version}, "status": {"conditions": conditions}}
+        try:
+            await self.reconciler.client.patch(found.gvk, key, patch, subresource="status")
+        except NotFound:
+            self._log.debug("no_status_to_tell", key=str(key))  # gone, or a kind without the subresource
+        except ControllerkitError as error:
+            self._failures.untold(key)
+            self._log.warning("failing_not_told", key=str(key), error=str(error))
 
-    return Handler(
-        on_add=lambda value, initial: enqueue(value, "listed" if initial else "added"),
-        on_update=on_update,
-        on_delete=lambda value: enqueue(value, "deleted"),
-    )
+
+class _Sink:
+    """What one source puts its requests into."""
+
+    def __init__(self, controller: Controller, source: Source) -> None:
+        self._controller = controller
+        self._source = source
+        self.clock = controller.clock
+        self.name = type(source).__name__
+        self.started = asyncio.Event()
+
+    def enqueue(self, key: Key, reason: str, *, priority: int = 0) -> None:
+        self._controller.queue.add(key, reason, priority=priority)
+
+    def synced(self) -> None:
+        self.started.set()
+
+    async def run(self) -> None:
+        await self._source.run(self)
+        self.started.set()
+
+
+def _as_owns(kind: KindLike | Owns) -> Owns:
+    return kind if isinstance(kind, Owns) else Owns(kind)
+
+
+_WORDS: Final = {"create": "added", "update": "changed", "delete": "deleted", "generic": "told"}
+
+
+def _told(event: ChangeEvent) -> str:
+    if event.old is not None:
+        return what_changed(event.old, event.new)
+    return "listed" if event.initial else _WORDS[event.type]
+
+
+def _told_of_other(prefix: str, event: ChangeEvent) -> str:
+    word = "listed" if event.initial else "resync" if event.unchanged else _WORDS[event.type]
+    return f"{prefix}{event.new.kind} {event.new.name} {word}"
+
+
+def _awaited(task: asyncio.Task[Any]) -> str:
+    """``function (file:line)`` of the innermost coroutine that ``task`` waits in."""
+    place = ""
+    step: Any = task.get_coro()
+    while step is not None:
+        frame = getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None)
+        if frame is not None:
+            code = frame.f_code
+            place = f"{code.co_qualname} ({code.co_filename.rpartition('/')[2]}:{frame.f_lineno})"
+        step = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
+    return place

@@ -28,6 +28,9 @@ T = TypeVar("T")
 CACHE_SYNC_TIMEOUT_S: Final = 120.0
 """controller-runtime ``CacheSyncTimeout``."""
 
+RESYNC_S: Final = 36_000.0
+"""controller-runtime ``SyncPeriod``: ten hours."""
+
 
 class Reconciler(Generic[R]):
     """Makes the world as one kind of object says it should be, one object at a time.
@@ -49,6 +52,8 @@ class Reconciler(Generic[R]):
         needs_leader: with leader election, only the leader works; the others keep their caches warm.
         recover_bugs: what is neither ours nor the operating system's error is logged and retried as any other;
             off, it ends the manager.
+        resync_s: every so often each primary is reconciled although nothing has changed, against what no event tells;
+            behind everything that has. 0: never.
         tell_failing: a key that keeps failing gets a Warning Event and, for a `Resource`, the condition ``Stalled``.
 
     Set before the start, for use in ``reconcile``:
@@ -70,6 +75,7 @@ class Reconciler(Generic[R]):
     needs_leader: ClassVar[bool] = True
     recover_bugs: ClassVar[bool] = True
     tell_failing: ClassVar[bool] = True
+    resync_s: ClassVar[float] = RESYNC_S
     resource: ClassVar[type[Resource] | None] = None
 
     client: Client

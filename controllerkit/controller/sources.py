@@ -22,7 +22,7 @@ class Sink(Protocol):
 
     clock: Clock
 
-    def enqueue(self, key: Key, reason: str, *, priority: int | None = None) -> None:
+    def enqueue(self, key: Key, reason: str, *, priority: int = 0) -> None:
         """Asks for a reconcile of ``key``."""
 
     def synced(self) -> None:

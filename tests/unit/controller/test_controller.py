@@ -23,6 +23,7 @@ from controllerkit import (
     TerminalError,
     kinds,
 )
+from controllerkit.controller import generation_changed
 from controllerkit.errors import ConfigError, ManagerError, NotFound, UndeclaredKind
 from controllerkit.objects import set_controller_reference
 from controllerkit.runtime import wait_until
@@ -34,11 +35,11 @@ async def test_what_exists_at_the_start_is_reconciled_and_then_every_change_with
     await websites.create(website(x=1))
     reconciler = Recording()
     async with running(websites, reconciler):
-        await until(lambda: "Website listed" in reconciler.reasons(), "the first listing")
+        await until(lambda: "listed" in reconciler.reasons(), "the first listing")
         await websites.patch(Website, "a", {"spec": {"x": 2}})
-        await until(lambda: "Website changed" in reconciler.reasons(), "the change")
+        await until(lambda: "spec.x changed" in reconciler.reasons(), "the change")
         await websites.delete(Website, "a")
-        await until(lambda: "Website deleted" in reconciler.reasons(), "the deletion")
+        await until(lambda: "deleted" in reconciler.reasons(), "the deletion")
     assert {request.key for request in reconciler.requests} == {A}
 
 
@@ -51,9 +52,9 @@ async def test_an_owned_object_that_goes_brings_its_owner_and_a_strangers_child_
     async with running(websites, reconciler):
         await websites.create(stray)
         await websites.create(child)
-        await until(lambda: "ConfigMap child added" in reconciler.reasons(), "the child")
+        await until(lambda: "owned ConfigMap child added" in reconciler.reasons(), "the child")
         await websites.delete(kinds.CONFIG_MAP, "child")
-        await until(lambda: "ConfigMap child deleted" in reconciler.reasons(), "the deletion of the child")
+        await until(lambda: "owned ConfigMap child deleted" in reconciler.reasons(), "the deletion of the child")
     assert not any("stray" in reason for reason in reconciler.reasons())
 
 
@@ -87,7 +88,10 @@ async def test_a_terminal_error_is_not_retried_until_the_object_changes(websites
     async def answer(request: Request) -> None:
         raise TerminalError("spec.x must be a number")
 
-    reconciler = Recording(answer)
+    class Stubborn(Recording):
+        predicates = (generation_changed,)  # being told of in the status is a change, too
+
+    reconciler = Stubborn(answer)
     async with running(websites, reconciler):
         await websites.create(website())
         await until(lambda: len(reconciler.requests) == 1, "the first try")
