@@ -26,7 +26,7 @@ from controllerkit.controller.result import Forget, Owns, Request, RequeueAfter,
 from controllerkit.controller.sources import Source
 from controllerkit.errors import ConfigError, Conflict, ControllerkitError, DeadlineExceeded, NotFound
 from controllerkit.objects import Key, Kind, Object, set_condition
-from controllerkit.runtime import Clock, cancel_and_wait
+from controllerkit.runtime import Clock, Deadline, cancel_and_wait
 from controllerkit.workqueue import LOW_PRIORITY, QueueShutDown, WorkQueue, WorkQueueMetrics
 
 __all__ = ["Controller", "InFlight"]
@@ -342,27 +342,17 @@ class Controller:
         limit_s = self.reconciler.reconcile_timeout_s
         if not limit_s:
             return await self._invoke(request)
-        task, expired = asyncio.current_task(), False
-        assert task is not None  # noqa: S101 - a worker is a task
-
-        async def expire() -> None:
-            nonlocal expired
-            await self.clock.sleep(limit_s)
-            expired = True
-            task.cancel()
-
-        timer = asyncio.create_task(expire())
+        limit = Deadline(self.clock, limit_s)
         try:
-            return await self._invoke(request)
-        except asyncio.CancelledError:
-            if not expired or task.uncancel() > 0:
+            async with limit:
+                return await self._invoke(request)
+        except TimeoutError:
+            if not limit.expired:
                 raise
             self._metrics.timeouts.inc()
             raise DeadlineExceeded(
                 f"reconciling {request.key} took longer than reconcile_timeout_s = {limit_s:g} s"
             ) from None
-        finally:
-            await cancel_and_wait(timer)
 
     async def _invoke(self, request: Request) -> Result | None:
         if not self._plain:

@@ -2,6 +2,7 @@
 
 from controllerkit.runtime.backoff import Backoff, BackoffOptions
 from controllerkit.runtime.clock import Clock, SystemClock
+from controllerkit.runtime.deadline import Deadline
 from controllerkit.runtime.logs import configure_logging, get_logger
 from controllerkit.runtime.tasks import cancel_and_wait, wait_until
 
@@ -9,6 +10,7 @@ __all__ = [
     "Backoff",
     "BackoffOptions",
     "Clock",
+    "Deadline",
     "SystemClock",
     "cancel_and_wait",
     "configure_logging",
