@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -153,6 +154,15 @@ class Client:
         await self._transport.aclose()
 
     # -- types ---------------------------------------------------------------------------------------------------
+
+    def without(self, *hooks: WriteHook) -> Client:
+        """This client, over the same connections, whose writes these hooks are not asked about.
+
+        Other hooks are shared: one that is added to either is asked for both only if it was there before.
+        """
+        twin = copy.copy(self)
+        twin.hooks = [each for each in self.hooks if each not in hooks]
+        return twin
 
     async def kind_of(self, kind: KindLike) -> Kind:
         """Resolves a type's names; asks discovery only for a `GVK` that is not built in.

@@ -56,6 +56,7 @@ class LeaderElector:
 
     Args:
         identity: unique among the candidates.
+        changed: set once this process leads, and once ``run`` ends.
         on_started_leading, on_stopped_leading: called without arguments; quick.
         on_new_leader: called with the identity of whoever is seen to lead, the first one too.
     Raises:
@@ -83,7 +84,7 @@ class LeaderElector:
         self.key = Key(namespace, name)
         self.identity = identity
         self.options = options or ElectionOptions()
-        self._client = client
+        self.client = client
         self._clock = clock or SystemClock()
         self._rng = rng or Random()
         self._on_started, self._on_stopped, self._on_new_leader = on_started_leading, on_stopped_leading, on_new_leader
@@ -94,6 +95,7 @@ class LeaderElector:
         self._valid_until: float | None = None
         self._may_hold = False
         self._running = False
+        self.changed = asyncio.Event()
         self.gate = WriteGate(
             self.key, now=self._clock.monotonic, valid_until=lambda: self._valid_until, leader=lambda: self.leader
         )
@@ -107,6 +109,11 @@ class LeaderElector:
     def leader(self) -> str:
         """Who was last seen to hold the lease, "" for nobody."""
         return self._seen.record.holder if self._seen is not None else ""
+
+    @property
+    def lease(self) -> Object | None:
+        """The Lease as it was last read or written."""
+        return self._lease
 
     def check(self) -> str | None:
         """A health check: well, unless this process should have noticed long ago that its lease is over."""
@@ -129,6 +136,7 @@ class LeaderElector:
         try:
             await self._acquire()
             self._log.info("started_leading")
+            self.changed.set()
             self._on_started()
             await self._keep()
             self._log.warning("stopped_leading", renew_deadline_s=self.options.renew_deadline_s)
@@ -139,6 +147,7 @@ class LeaderElector:
                     await self._release()
             finally:
                 self._running = False
+                self.changed.set()
                 self._on_stopped()
 
     # -- the two loops -------------------------------------------------------------------------------------------
@@ -186,7 +195,7 @@ class LeaderElector:
             except (ControllerkitError, TimeoutError) as error:
                 self._log.debug("renewal_reads_again", error=str(error))
         try:
-            lease = await self._limited(self._client.get(kinds.LEASE, self.key))
+            lease = await self._limited(self.client.get(kinds.LEASE, self.key))
         except NotFound:
             return await self._write(None, self._clock.monotonic())
         self._note(lease)
@@ -199,7 +208,7 @@ class LeaderElector:
         record = record_of(over) if over is not None else None
         wanted = lease_of(claim(record, self.identity, self.options, self._clock.utcnow()), self.key, over)
         self._may_hold = True
-        write = self._client.create(wanted) if over is None else self._client.update(wanted)
+        write = self.client.create(wanted) if over is None else self.client.update(wanted)
         lease = await self._limited(write)
         self._note(lease)
         self._valid_until = began + self.options.lease_duration_s
@@ -233,12 +242,12 @@ class LeaderElector:
         try:
             async with Deadline(self._clock, self.options.renew_deadline_s):
                 while True:
-                    lease = await self._client.get(kinds.LEASE, self.key)
+                    lease = await self.client.get(kinds.LEASE, self.key)
                     record = record_of(lease)
                     if record.holder != self.identity:
                         return
                     try:
-                        await self._client.update(lease_of(released(record, self._clock.utcnow()), self.key, lease))
+                        await self.client.update(lease_of(released(record, self._clock.utcnow()), self.key, lease))
                     except Conflict:
                         continue
                     self._log.info("lease_released")

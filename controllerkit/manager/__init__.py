@@ -1,6 +1,19 @@
-"""What runs an operator: ordered start and stop, signals, health and metrics."""
+"""What runs an operator: ordered start and stop, signals, leader election, health, metrics, a live console."""
 
-from controllerkit.manager.manager import Manager
+from controllerkit.manager.authz import Authorizer, Verdict
+from controllerkit.manager.certs import CertWatcher
+from controllerkit.manager.groups import Runnable, RunnableGroup
+from controllerkit.manager.manager import LeaderElection, Manager, Serving
 from controllerkit.manager.serving import Check
 
-__all__ = ["Check", "Manager"]
+__all__ = [
+    "Authorizer",
+    "CertWatcher",
+    "Check",
+    "LeaderElection",
+    "Manager",
+    "Runnable",
+    "RunnableGroup",
+    "Serving",
+    "Verdict",
+]

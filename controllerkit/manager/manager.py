@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import socket
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -13,37 +16,86 @@ from prometheus_client import CollectorRegistry, Gauge
 from controllerkit.cache import Informers
 from controllerkit.client import Client
 from controllerkit.controller import Controller, ControllerMetrics, Reconciler
+from controllerkit.election import ElectionOptions, LeaderElector
 from controllerkit.errors import ConfigError, ManagerError
 from controllerkit.events import EventRecorder
-from controllerkit.manager.serving import Check, Endpoints
-from controllerkit.runtime import Clock, SystemClock, cancel_and_wait, get_logger
+from controllerkit.manager import debugging
+from controllerkit.manager.authz import Authorizer
+from controllerkit.manager.certs import CertWatcher
+from controllerkit.manager.groups import Runnable, RunnableGroup
+from controllerkit.manager.metrics import InformerMetrics
+from controllerkit.manager.serving import Check, Debugging, Endpoints
+from controllerkit.runtime import Clock, LoopWatch, SystemClock, get_logger
 from controllerkit.workqueue import WorkQueueMetrics
 
-__all__ = ["Manager"]
+__all__ = ["LeaderElection", "Manager", "Serving"]
 
 GRACE_PERIOD_S: Final = 30.0
 """controller-runtime ``GracefulShutdownTimeout``."""
 
-Runnable = Callable[[], Awaitable[None]]
+SYNC_TIMEOUT_S: Final = 120.0
+READY_STALENESS_S: Final = 300.0
+"""A server sends a bookmark about once a minute: a cache that heard nothing for five is not to be trusted."""
+
+_NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderElection:
+    """Only one of the processes with this name acts; the others wait with warm caches.
+
+    Attributes:
+        name: of the Lease; one for each operator.
+        namespace: of the Lease; "" is the Pod's own.
+        identity: unique; "" makes one of the host's name and a random part.
+    """
+
     name: str
-    task: asyncio.Task[None]
+    namespace: str = ""
+    identity: str = ""
+    options: ElectionOptions = field(default_factory=ElectionOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How the endpoints are served.
+
+    Attributes:
+        address: ``host:port``, ``:port`` for every address, port 0 for any.
+        certificate, key: PEM files for TLS; they are read again when they change.
+        authorize: metrics and the debug page need a token that the API server knows and lets ``get`` the path.
+        debug: serve ``/debug``; where it is not authorized, on a loopback address only.
+    """
+
+    address: str
+    certificate: Path | None = None
+    key: Path | None = None
+    authorize: bool = False
+    debug: bool = False
+
+
+class LeadershipLost(ManagerError):
+    """The lease could not be renewed, so this process must not act any more."""
 
 
 class Manager:
     """Runs controllers over one client.
 
-    Starts: HTTP endpoints → caches (and waits for them) → runnables → controllers. Stops in reverse: controllers
-    finish the keys in work, then runnables, event recorders, caches, endpoints – within ``grace_period_s``
-    together. Everything is this manager's own: metrics registry, caches, clock; two managers can live in one
-    process.
+    Starts: HTTP endpoints → caches (and waits for them) → runnables → warm-up of controllers → leader election →
+    controllers and runnables that need the leader. Stops: runnables and controllers, which finish the keys in work,
+    then caches, the lease, event recorders, endpoints – within ``grace_period_s`` together. Everything is this
+    manager's own: metrics registry, caches, clock; two managers can live in one process.
+
+    With ``leader_election`` no write of a controller leaves unless the lease is held, and losing it ends the manager
+    at once, without grace.
 
     Args:
         namespace: the only namespace that is watched; None for all.
-        metrics_address: ``host:port`` of ``/metrics``, ``/healthz`` and ``/readyz``; None to serve nothing.
+        metrics_address: short for ``serving=Serving(address=…)``; None to serve nothing.
+        grace_period_s: negative waits for ever, 0 not at all.
+        ready_staleness_s: ``readyz`` fails once a cache has heard nothing from its server for so long.
+    Raises:
+        ConfigError: election without a name, or without a namespace outside a Pod.
     """
 
     def __init__(
@@ -52,7 +104,10 @@ class Manager:
         *,
         namespace: str | None = None,
         metrics_address: str | None = None,
+        serving: Serving | None = None,
+        leader_election: LeaderElection | None = None,
         grace_period_s: float = GRACE_PERIOD_S,
+        ready_staleness_s: float = READY_STALENESS_S,
         clock: Clock | None = None,
         log: Any = None,
     ) -> None:
@@ -63,24 +118,102 @@ class Manager:
         self.informers = Informers(client, namespace=namespace, clock=self.clock, log=self.log)
         self.checks_live: dict[str, Check] = {"ping": lambda: None}
         self.checks_ready: dict[str, Check] = {"caches": self._caches_problem}
+        self.ready = asyncio.Event()
         self._grace_period_s = grace_period_s
-        self._endpoints = (
-            Endpoints(metrics_address, self.registry, self.checks_live, self.checks_ready) if metrics_address else None
-        )
+        self._ready_staleness_s = ready_staleness_s
         self._controller_metrics = ControllerMetrics(self.registry)
         self._queue_metrics = WorkQueueMetrics(self.registry)
-        self._cached = Gauge("controllerkit_cached_objects", "Objects in the cache", ["kind"], registry=self.registry)
         self._controllers: dict[str, Controller] = {}
-        self._recorders: dict[str, EventRecorder] = {}
-        self._runnables: dict[str, Runnable] = {}
+        self._failures: list[ManagerError] = []
+        self._failed = asyncio.Event()
+        self._loop_watch = LoopWatch(log=self.log)
+        self._ungated = client
+        self._elector = self._make_elector(leader_election) if leader_election is not None else None
+        if serving is None and metrics_address:
+            serving = Serving(address=metrics_address)
+        self._certs = self._make_certs(serving) if serving is not None and serving.certificate is not None else None
+        self._endpoints = self._make_endpoints(serving) if serving is not None else None
+        self._recorders, self._others, self._leading = (
+            RunnableGroup(name, self._fail, self.log) for name in ("recorders", "runnables", "leader's runnables")
+        )
+        self._informer_metrics = InformerMetrics(self.registry, self.informers, self.clock)
         self._started = False
-        self._failed: asyncio.Future[None] | None = None
-        self.ready = asyncio.Event()
+
+    # -- what it is made of ----------------------------------------------------------------------------------------
+
+    def _make_elector(self, settings: LeaderElection) -> LeaderElector:
+        namespace = settings.namespace
+        if not namespace:
+            try:
+                namespace = _NAMESPACE_FILE.read_text().strip()
+            except OSError as error:
+                raise ConfigError(
+                    "leader election outside a Pod needs a namespace: LeaderElection(name=…, namespace=…)"
+                ) from error
+        master = Gauge("leader_election_master_status", "Whether this process leads", ["name"], registry=self.registry)
+        master.labels(settings.name).set(0)
+
+        def started() -> None:
+            master.labels(settings.name).set(1)
+            if elector.lease is not None:
+                note = f"{elector.identity} became leader"
+                self._election_recorder.record(elector.lease, "Normal", "LeaderElection", note, action="Elect")
+
+        elector = LeaderElector(
+            self._ungated,
+            name=settings.name,
+            namespace=namespace,
+            identity=settings.identity or f"{socket.gethostname()}_{uuid.uuid4()}",
+            options=settings.options,
+            clock=self.clock,
+            rng=Random(),
+            on_started_leading=started,
+            on_stopped_leading=lambda: master.labels(settings.name).set(0),
+            log=self.log,
+        )
+        self.client.hooks.insert(0, elector.gate)
+        self._ungated = self.client.without(elector.gate)
+        elector.client = self._ungated
+        self._election_recorder = EventRecorder(self._ungated, controller=settings.name, clock=self.clock, log=self.log)
+        return elector
+
+    def _make_certs(self, serving: Serving) -> CertWatcher:
+        if serving.certificate is None or serving.key is None:
+            raise ConfigError("TLS needs both a certificate and a key file")
+        return CertWatcher(serving.certificate, serving.key, clock=self.clock, registry=self.registry, log=self.log)
+
+    def _make_endpoints(self, serving: Serving) -> Endpoints:
+        lag = Gauge("controllerkit_event_loop_lag_seconds", "How late the event loop was last", registry=self.registry)
+        lag.set_function(lambda: self._loop_watch.lag_s)
+        blocked = Gauge("controllerkit_event_loop_blocked", "How often it was stuck", registry=self.registry)
+        blocked.set_function(lambda: self._loop_watch.incidents)
+        judge = Authorizer(self.client, self.clock).judge if serving.authorize else None
+        debug = None
+        if serving.debug:
+            debug = Debugging(
+                lambda: debugging.show(self._controllers, self.informers, self._elector, self.clock),
+                lambda wanted: debugging.act(self._controllers, wanted),
+            )
+        return Endpoints(
+            serving.address,
+            self.registry,
+            self.checks_live,
+            self.checks_ready,
+            tls=self._certs.context if self._certs is not None else None,
+            judge=judge,
+            debugging=debug,
+            loop_watch=self._loop_watch,
+        )
 
     @property
     def endpoints(self) -> Endpoints | None:
         """The HTTP endpoints, for their port."""
         return self._endpoints
+
+    @property
+    def elector(self) -> LeaderElector | None:
+        """The election, where there is one."""
+        return self._elector
 
     def add(self, reconciler: Reconciler[Any]) -> Controller:
         """Registers a reconciler, before the start.
@@ -91,9 +224,10 @@ class Manager:
         self._refuse_if_started(f"controller {reconciler.name!r}")
         if reconciler.name in self._controllers:
             raise ConfigError(f"two controllers are named {reconciler.name!r}; set `name` on one of the classes")
-        recorder = EventRecorder(self.client, controller=reconciler.name, clock=self.clock, log=self.log)
+        client = self.client if reconciler.needs_leader else self._ungated
+        recorder = EventRecorder(self._ungated, controller=reconciler.name, clock=self.clock, log=self.log)
         log = self.log.bind(controller=reconciler.name)
-        reconciler.bind(client=self.client, clock=self.clock, log=log, recorder=recorder, informers=self.informers)
+        reconciler.bind(client=client, clock=self.clock, log=log, recorder=recorder, informers=self.informers)
         controller = Controller(
             reconciler,
             self.informers,
@@ -103,15 +237,20 @@ class Manager:
             queue_metrics=self._queue_metrics,
         )
         self._controllers[reconciler.name] = controller
-        self._recorders[reconciler.name] = recorder
+        self._recorders.add(f"events of {reconciler.name}", recorder.run)
+        group = self._leading if reconciler.needs_leader else self._others
+        group.add(f"controller {reconciler.name}", controller.run)
         return controller
 
-    def add_runnable(self, name: str, runnable: Runnable) -> None:
-        """Registers a coroutine function that runs beside the controllers until it is cancelled."""
-        self._refuse_if_started(f"runnable {name!r}")
-        if name in self._runnables:
-            raise ConfigError(f"two runnables are named {name!r}")
-        self._runnables[name] = runnable
+    def add_runnable(self, name: str, runnable: Runnable, *, needs_leader: bool = False) -> None:
+        """Registers a coroutine function that runs beside the controllers until it is cancelled.
+
+        Raises:
+            ConfigError: the name is taken, or the manager stops.
+        """
+        (self._leading if needs_leader else self._others).add(name, runnable)
+
+    # -- running ---------------------------------------------------------------------------------------------------
 
     async def run_until_signal(self) -> None:
         """``run`` until SIGTERM or SIGINT; a second signal ends the process at once with status 1."""
@@ -136,83 +275,115 @@ class Manager:
         """Starts everything, runs until ``stop`` is set or the task is cancelled, stops everything.
 
         Raises:
-            ManagerError: a part failed, or did not stop within the grace period; the message names it.
-            ConfigError: a declared kind is not served.
+            ManagerError: a part failed, or did not stop within the grace period; the message names each.
+            ConfigError: a declared kind is not served, an address cannot be bound.
         """
         self._refuse_if_started("a second run")
         self._started = True
-        self._failed = asyncio.get_running_loop().create_future()
         stop = stop or asyncio.Event()
-        groups: list[list[_Running]] = []
         try:
-            await self._start(groups)
-            self.ready.set()
-            await self._until(stop)
+            await self._until(stop, self._run_parts(stop))
         finally:
             self.ready.clear()
-            if not self._failed.done():
-                self._failed.cancel()
-            await self._stop(groups)
+            await self._stop()
+        if self._failures:
+            raise _joined(self._failures)
 
-    async def _until(self, stop: asyncio.Event) -> None:
-        """Returns when ``stop`` is set; raises what made a part fail."""
-        assert self._failed is not None  # noqa: S101 - set by run
-        stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+    async def _until(self, stop: asyncio.Event, work: Any) -> None:
+        """Ends with ``stop``, with the first failure, or with what ``work`` raises."""
+        running = asyncio.ensure_future(work)
+        ends = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._failed.wait())]
         try:
-            await asyncio.wait([stopped, self._failed], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([running, *ends], return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
         finally:
-            stopped.cancel()
-        if self._failed.done():
-            self._failed.result()
+            for each in (running, *ends):
+                each.cancel()
+            await asyncio.wait([running, *ends])
 
-    async def _start(self, groups: list[list[_Running]]) -> None:
+    async def _run_parts(self, stop: asyncio.Event) -> None:
+        self._loop_watch.start()
         if self._endpoints is not None:
             await self._endpoints.start()
+        if self._certs is not None:
+            self._others.add("certificate watcher", self._certs.run)
         for controller in self._controllers.values():
             await controller.declare()
-        for informer in self.informers:
-            self._cached.labels(str(informer.kind)).set_function(informer.store.__len__)
+        if self._elector is not None:
+            self._recorders.add("events of the election", self._election_recorder.run)
+        self._recorders.start()
         self.informers.start()
-        groups.append([self._spawn(f"events of {name}", each.run) for name, each in self._recorders.items()])
-        await self.informers.wait_synced(timeout_s=120.0)
-        groups.append([self._spawn(name, runnable) for name, runnable in self._runnables.items()])
-        groups.append([self._spawn(f"controller {name}", each.run) for name, each in self._controllers.items()])
+        await self.informers.wait_synced(timeout_s=SYNC_TIMEOUT_S)
+        self._others.start()
+        if self._elector is not None:
+            await asyncio.gather(*(each.warm_up() for each in self._controllers.values()))
+        self.ready.set()
+        if self._elector is None:
+            self._leading.start()
+        else:
+            self.checks_live["leader-election"] = self._elector.check
+            await self._lead(self._elector)
+        await stop.wait()
 
-    def _spawn(self, name: str, runnable: Runnable) -> _Running:
-        async def guarded() -> None:
-            try:
-                await runnable()
-            except Exception as error:  # any part that fails ends the manager, which says which one
-                if self._failed is not None and not self._failed.done():
-                    failure = ManagerError(f"{name} failed: {type(error).__name__}: {error}")
-                    failure.__cause__ = error
-                    self._failed.set_exception(failure)
-                else:
-                    self.log.exception("failed_while_stopping", part=name)
+    async def _lead(self, elector: LeaderElector) -> None:
+        """Starts what needs the leader once this process is it; ends the manager once it is no more."""
+        self._election = asyncio.create_task(elector.run(), name="leader election")
+        while not elector.is_leader:
+            if self._election.done():
+                break
+            await elector.changed.wait()
+        if not self._election.done():
+            self._leading.start()
+            await asyncio.wait([self._election])
+        self._election.result()
+        self._fail(LeadershipLost(f"leader election lost: the lease {elector.key} was not renewed in time"))
 
-        return _Running(name, asyncio.create_task(guarded(), name=name))
+    def _fail(self, failure: ManagerError) -> None:
+        self._failures.append(failure)
+        self._failed.set()
 
-    async def _stop(self, groups: list[list[_Running]]) -> None:
-        hanging: list[str] = []
-        deadline = asyncio.get_running_loop().time() + self._grace_period_s
-        for group in reversed(groups):
-            for running in group:
-                running.task.cancel()
-            if group:
-                left_s = max(deadline - asyncio.get_running_loop().time(), 0.0)
-                _, pending = await asyncio.wait({r.task for r in group}, timeout=left_s)
-                hanging += [r.name for r in group if r.task in pending]
-                await cancel_and_wait(*pending)
+    # -- stopping --------------------------------------------------------------------------------------------------
+
+    async def _stop(self) -> None:
+        lost = any(isinstance(each, LeadershipLost) for each in self._failures)
+        grace_s = 0.0 if lost else self._grace_period_s
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace_s
+
+        def left_s() -> float | None:
+            return None if grace_s < 0 else max(deadline - loop.time(), 0.0)
+
+        hanging = [*await self._leading.stop(left_s()), *await self._others.stop(left_s())]
         await self.informers.stop()
+        election = getattr(self, "_election", None)
+        if election is not None:
+            election.cancel()
+            await asyncio.wait([election])
+        await self._recorders.stop(left_s())
         if self._endpoints is not None:
             await self._endpoints.stop()
+        self._loop_watch.stop()
         if hanging:
-            raise ManagerError(f"did not stop within {self._grace_period_s:g} s: {', '.join(hanging)}")
+            self._failures.append(ManagerError(f"did not stop within {grace_s:g} s: {', '.join(hanging)}"))
 
     def _caches_problem(self) -> str | None:
-        behind = [str(informer.kind) for informer in self.informers if not informer.has_synced]
-        return f"not synced: {', '.join(behind)}" if behind else None
+        now = self.clock.monotonic()
+        behind = [str(each.kind) for each in self.informers if not each.has_synced]
+        if behind:
+            return f"not synced: {', '.join(behind)}"
+        stale = {str(each.kind): each.staleness_s(now) for each in self.informers}
+        old = [f"{kind} for {age:.0f} s" for kind, age in stale.items() if age > self._ready_staleness_s]
+        return f"nothing heard of {', '.join(old)}" if old else None
 
     def _refuse_if_started(self, what: str) -> None:
         if self._started:
             raise ConfigError(f"{what} came after the manager was started")
+
+
+def _joined(failures: list[ManagerError]) -> ManagerError:
+    if len(failures) == 1:
+        return failures[0]
+    joined = type(failures[0])("; ".join(str(each) for each in failures))
+    joined.__cause__ = ExceptionGroup("the manager failed", failures)
+    return joined

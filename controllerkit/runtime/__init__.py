@@ -4,6 +4,7 @@ from controllerkit.runtime.backoff import Backoff, BackoffOptions
 from controllerkit.runtime.clock import Clock, SystemClock
 from controllerkit.runtime.deadline import Deadline
 from controllerkit.runtime.logs import configure_logging, get_logger
+from controllerkit.runtime.loopwatch import LoopWatch
 from controllerkit.runtime.tasks import cancel_and_wait, wait_until
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "BackoffOptions",
     "Clock",
     "Deadline",
+    "LoopWatch",
     "SystemClock",
     "cancel_and_wait",
     "configure_logging",
