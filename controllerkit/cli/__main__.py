@@ -12,6 +12,7 @@ import sys
 import typer
 
 from controllerkit.cli import dev
+from controllerkit.cli.top import TOP_HELP, top
 from controllerkit.errors import ConfigError, ControllerkitError, DevClusterError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dev.app, name="dev")
+app.command("top", help=TOP_HELP)(top)
 
 
 def main() -> None:

@@ -227,7 +227,8 @@ class Controller:
             self._stopping = True
             self.queue.shut_down(drop=True)
             if workers:
-                await asyncio.shield(asyncio.gather(*workers))  # a second cancellation ends this wait too
+                finishing = asyncio.ensure_future(asyncio.wait(workers))
+                await asyncio.shield(finishing)  # a second cancellation ends this wait too
             raise
         finally:
             self._stopping = True

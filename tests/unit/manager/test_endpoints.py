@@ -40,11 +40,13 @@ async def test_metrics_are_served_as_prometheus_text(endpoints: Endpoints) -> No
     assert "things_total 3.0" in text
 
 
+@pytest.mark.parity("2.8/health-aggregate", "2.8/health-default")
 async def test_all_well_is_ok_in_one_word(endpoints: Endpoints) -> None:
     assert await fetch(endpoints, "/healthz") == (200, "ok")
     assert await fetch(endpoints, "/readyz") == (200, "ok")
 
 
+@pytest.mark.parity("2.8/health-aggregate")
 async def test_a_failing_check_is_named_with_its_reason_and_does_not_touch_liveness(endpoints: Endpoints) -> None:
     PROBLEMS["caches"] = "not synced: Pod.v1"
     status, text = await fetch(endpoints, "/readyz")
@@ -54,6 +56,7 @@ async def test_a_failing_check_is_named_with_its_reason_and_does_not_touch_liven
     assert (await fetch(endpoints, "/healthz"))[0] == 200
 
 
+@pytest.mark.parity("2.8/health-verbose", "1e/named-checks")
 async def test_verbose_lists_every_check(endpoints: Endpoints) -> None:
     assert (await fetch(endpoints, "/readyz?verbose"))[1] == "[+]caches ok\n[+]db ok\nreadyz check passed\n"
 
@@ -69,3 +72,26 @@ async def test_an_address_in_use_says_so_and_what_to_do(endpoints: Endpoints) ->
 async def test_an_address_without_a_port_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="an address is host:port"):
         Endpoints(address, CollectorRegistry(), {}, {})
+
+
+@pytest.mark.parity("2.8/health-exclude", "2.8/health-one")
+async def test_a_check_can_be_left_out_or_asked_alone(endpoints: Endpoints) -> None:
+    PROBLEMS["caches"] = "not synced: Pod.v1"
+    assert await fetch(endpoints, "/readyz?exclude=caches") == (200, "ok")
+    status, text = await fetch(endpoints, "/readyz?exclude=caches&exclude=nothing&verbose")
+    assert (status, "[+]caches excluded: ok" in text) == (200, True)
+    assert "warn: there is no check to exclude: nothing" in text
+    assert await fetch(endpoints, "/readyz/db") == (200, "ok")
+    assert (await fetch(endpoints, "/readyz/caches"))[0] == 500
+    assert (await fetch(endpoints, "/readyz/nothing"))[0] == 404
+
+
+async def test_a_check_that_raises_is_a_failing_check() -> None:
+    def broken() -> str | None:
+        raise ZeroDivisionError("by zero")
+
+    served = Endpoints("127.0.0.1:0", CollectorRegistry(), {"broken": broken}, {})
+    await served.start()
+    status, text = await fetch(served, "/healthz")
+    await served.stop()
+    assert (status, "[-]broken ZeroDivisionError: by zero" in text) == (500, True)
