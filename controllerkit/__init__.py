@@ -8,6 +8,7 @@ from controllerkit.client import Client
 from controllerkit.controller import (
     Action,
     EventNote,
+    Owns,
     Plan,
     PlanningReconciler,
     Reconciler,
@@ -31,6 +32,7 @@ __all__ = [
     "Manager",
     "Metadata",
     "Object",
+    "Owns",
     "Plan",
     "PlanningReconciler",
     "Reconciler",

@@ -13,7 +13,7 @@ from controllerkit.cache import machine
 from controllerkit.cache.store import Change, IndexFunction, Store
 from controllerkit.client import WATCH_IDLE_S, Client, KindLike, WatchEvent
 from controllerkit.errors import ConfigError, ControllerkitError, DeadlineExceeded
-from controllerkit.objects import Object
+from controllerkit.objects import Kind, Object
 from controllerkit.runtime import Clock, SystemClock, cancel_and_wait, get_logger
 
 __all__ = ["Handler", "Informer", "Registration", "Transform"]
@@ -337,6 +337,9 @@ class Informer:
 
     def _stored(self, values: list[Object]) -> list[Object]:
         """As they are kept."""
+        if self.metadata_only and isinstance(self.kind, Kind):
+            for each in values:  # they call themselves PartialObjectMetadata
+                each.kind, each.api_version = self.kind.kind, self.kind.api_version
         if not self._keep_managed_fields:
             values = [each.without_managed_fields() for each in values]
         return values if self.transform is None else [self._transformed(each, self.transform) for each in values]

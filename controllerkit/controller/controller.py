@@ -185,11 +185,14 @@ class Controller:
         for sink in sinks:
             self._spawn(sink.run(), f"{self.name} source {sink.name}")
         await self._informers.wait_synced(timeout_s=timeout_s)
-        waiting = [asyncio.ensure_future(sink.started.wait()) for sink in sinks]
-        timer = asyncio.ensure_future(self.clock.sleep(timeout_s))
+        timer = asyncio.create_task(self.clock.sleep(timeout_s))
+        waiting = [asyncio.create_task(sink.started.wait()) for sink in sinks]
+        running = {*waiting, *self._beside}
         try:
-            while not all(each.done() for each in waiting) and not timer.done():
-                await asyncio.wait({*waiting, timer}, return_when=asyncio.FIRST_COMPLETED)
+            while not timer.done() and not all(each.done() for each in waiting):
+                done, running = await asyncio.wait({timer, *running}, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    each.result()  # a source that fails does so now, not at the end of the timeout
         finally:
             late = [sink.name for sink in sinks if not sink.started.is_set()]
             await cancel_and_wait(timer, *waiting)

@@ -48,6 +48,8 @@ class CertWatcher:
     def _load(self) -> None:
         self._reads.inc()
         try:
+            # files that do not fit together would spoil the context that is in use, so they are tried on another
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self._certificate, self._key)
             self.context.load_cert_chain(self._certificate, self._key)
         except (OSError, ssl.SSLError):
             self._errors.inc()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -55,15 +55,8 @@ async def test_a_certificate_is_renewed_however_it_comes_and_kept_when_it_breaks
     await endpoints.start()
 
     async def served() -> bytes:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connector = aiohttp.TCPConnector(ssl=context)
-        url = f"https://127.0.0.1:{endpoints.port}/healthz"
-        async with aiohttp.ClientSession(connector=connector) as session, session.get(url) as answer:
-            assert answer.connection is not None
-            tls = answer.connection.transport.get_extra_info("ssl_object")  # type: ignore[union-attr]
-            found: bytes = tls.getpeercert(binary_form=True)
-            return found
+        address = ("127.0.0.1", endpoints.port)
+        return ssl.PEM_cert_to_DER_cert(await asyncio.to_thread(ssl.get_server_certificate, address))
 
     def der(file: Path) -> bytes:
         return ssl.PEM_cert_to_DER_cert(

@@ -462,7 +462,7 @@ async def test_the_console_shows_what_is_in_work_and_failing_and_can_hold_a_key_
         def top(*arguments: str) -> str:
             result = CliRunner().invoke(app, ["top", "--url", url, *arguments])
             assert result.exit_code == 0, result.output
-            return result.output
+            return result.stdout
 
         shown = json.loads(await asyncio.to_thread(top, "--json"))
         controller = shown["controllers"][0]
