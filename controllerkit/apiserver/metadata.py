@@ -15,6 +15,7 @@ __all__ = [
     "NAME_RULES",
     "check_metadata",
     "check_metadata_update",
+    "check_qualified",
     "dns_label",
     "dns_subdomain",
     "fill_metadata",
@@ -129,12 +130,13 @@ def check_metadata(metadata: Mapping[str, Any], kind: str, *, namespaced: bool) 
 def check_labels(labels: Mapping[str, str] | None, path: str) -> Iterator[FieldError]:
     """Findings in a map of labels."""
     for key, value in (labels or {}).items():
-        yield from _check_qualified(key, path)
+        yield from check_qualified(key, path)
         if why := _label_value(value):
             yield FieldError.invalid(path, value, why)
 
 
-def _check_qualified(key: str, path: str) -> Iterator[FieldError]:
+def check_qualified(key: str, path: str) -> Iterator[FieldError]:
+    """Findings in a name with an optional prefix, such as ``example.dev/name``."""
     prefix, slash, name = key.rpartition("/")
     if slash and not prefix:
         yield FieldError.invalid(path, key, "prefix part must be non-empty")
@@ -149,7 +151,7 @@ def _check_qualified(key: str, path: str) -> Iterator[FieldError]:
 def _check_annotations(annotations: Mapping[str, str] | None) -> Iterator[FieldError]:
     size = 0
     for key, value in (annotations or {}).items():
-        yield from _check_qualified(key.lower(), "metadata.annotations")
+        yield from check_qualified(key.lower(), "metadata.annotations")
         size += len(key) + len(value)
     if size > _ANNOTATIONS_BYTES_MAX:
         yield FieldError.too_long("metadata.annotations", "", _ANNOTATIONS_BYTES_MAX)
@@ -177,7 +179,7 @@ _FINALIZERS_WITHOUT_DOMAIN: Final = frozenset({"orphan", "foregroundDeletion", "
 
 
 def _check_finalizer(finalizer: str, index: int) -> Iterator[FieldError]:
-    yield from _check_qualified(finalizer, f"metadata.finalizers[{index}]")
+    yield from check_qualified(finalizer, f"metadata.finalizers[{index}]")
     if "/" not in finalizer and finalizer not in _FINALIZERS_WITHOUT_DOMAIN:
         why = "name is neither a standard finalizer name nor is it fully qualified"
         yield FieldError.invalid(f"metadata.finalizers[{index}]", finalizer, why)

@@ -173,7 +173,7 @@ class Registry:
             errors += validate_scale(target.version, value)
         else:
             errors += validate_builtin(resource.kind, value)
-            errors += strategies.validate_special(resource, value)
+            errors += strategies.validate_special(resource, value, old)
             if old is not None and not target.subresource:
                 errors += validate_builtin_update(resource.kind, value, old)
         if errors:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from controllerkit.apiserver import crds
+from controllerkit.apiserver import crds, events
 from controllerkit.apiserver.defaults import apply_builtin_defaults, pod_qos_class
 from controllerkit.apiserver.resources import Resource, Version
 from controllerkit.apiserver.status import FieldError
@@ -214,12 +214,9 @@ def returns_object(resource: Resource) -> bool:
     return resource.kind in _RETURNED and not resource.custom
 
 
-def validate_special(resource: Resource, value: Value) -> Iterator[FieldError]:
+def validate_special(resource: Resource, value: Value, old: Value | None = None) -> Iterator[FieldError]:
     """Findings of kinds that have a module of their own."""
     if resource.kind == "CustomResourceDefinition":
         yield from crds.validate_definition(value)
     elif resource.group == "events.k8s.io":
-        if not value.get("eventTime"):
-            yield FieldError.required("eventTime")
-        if value.get("type") not in ("Normal", "Warning"):
-            yield FieldError.invalid("type", value.get("type", ""), f"has invalid value: {value.get('type', '')}")
+        yield from events.validate_new_event(value) if old is None else events.validate_new_update(value, old)

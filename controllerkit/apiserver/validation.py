@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from controllerkit.apiserver.events import validate_event
 from controllerkit.apiserver.metadata import check_labels, dns_label
 from controllerkit.apiserver.status import FieldError
 from controllerkit.errors import BadRequest
@@ -194,17 +195,6 @@ def _lease(value: Value) -> Findings:
             yield FieldError.invalid(f"spec.{name}", spec[name], f"must be greater than {bound}")
 
 
-def _event(value: Value) -> Findings:
-    involved = value.get("involvedObject") or {}
-    namespace = value["metadata"].get("namespace", "")
-    # Events about cluster-scoped objects live in the namespace default.
-    wanted = involved.get("namespace") or "default"
-    if namespace != wanted:
-        yield FieldError.invalid(
-            "involvedObject.namespace", involved.get("namespace", ""), "does not match event.namespace"
-        )
-
-
 def _endpoint_slice(value: Value) -> Findings:
     if value.get("addressType") not in ("IPv4", "IPv6", "FQDN"):
         yield FieldError.required("addressType")
@@ -223,7 +213,7 @@ _CREATE: Final[Mapping[str, Callable[[Value], Findings]]] = {
     "RoleBinding": _role_binding,
     "ClusterRoleBinding": _role_binding,
     "Lease": _lease,
-    "Event": _event,
+    "Event": validate_event,
     "EndpointSlice": _endpoint_slice,
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Answer, Server, config_map, deployment, pod, stateful_set
+from tests.conformance.conftest import MERGE, STRATEGIC, Answer, Server, config_map, deployment, pod, stateful_set
 
 
 @pytest.fixture
@@ -566,6 +566,74 @@ async def test_events_of_one_api_are_seen_in_the_other(server: Server, ns: str) 
     assert (stored["apiVersion"], stored["message"]) == ("v1", "n")
     assert (stored["involvedObject"]["name"], stored["reportingComponent"]) == ("b", "example.dev/c")
     assert stored["action"] == "Do"
+
+
+def new_event(name: str, ns: str, **more: Any) -> dict[str, Any]:
+    body = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name},
+        "regarding": {"kind": "Pod", "name": "a", "namespace": ns},
+        "reason": "R",
+        "note": "n",
+        "type": "Normal",
+        "action": "Do",
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "reportingController": "example.dev/c",
+        "reportingInstance": "i",
+    }
+    return {**body, **more}
+
+
+@pytest.mark.parametrize("content_type", [STRATEGIC, MERGE])
+async def test_a_series_of_events_is_patched(server: Server, ns: str, content_type: str) -> None:
+    core, new = f"/api/v1/namespaces/{ns}/events", f"/apis/events.k8s.io/v1/namespaces/{ns}/events"
+    await server.make(new, new_event("e", ns))
+    for count in (2, 7):
+        series = {"count": count, "lastObservedTime": f"2026-01-01T00:00:0{count}.000000Z"}
+        answer = await server.patch(f"{new}/e", {"series": series}, content_type)
+        assert (answer.code, answer["series"]) == (200, series)
+        assert (await server.get(f"{core}/e"))["series"] == series
+    answer = await server.patch(f"{new}/gone", {"series": series}, content_type)
+    assert answer.code == 404
+
+
+async def test_nothing_of_a_newer_event_changes_but_its_series(server: Server, ns: str) -> None:
+    core, new = f"/api/v1/namespaces/{ns}/events", f"/apis/events.k8s.io/v1/namespaces/{ns}/events"
+    await server.make(new, new_event("e", ns))
+    fixed = {"note": "x", "reason": "X", "type": "Warning", "action": "Other", "reportingInstance": "j"}
+    answer = await server.patch(f"{new}/e", fixed)
+    assert answer.code == 422
+    assert causes(answer) == {
+        "message": 'Invalid value: "x": field is immutable',
+        "reason": 'Invalid value: "X": field is immutable',
+        "type": 'Invalid value: "Warning": field is immutable',
+        "action": 'Invalid value: "Other": field is immutable',
+        "reportingInstance": 'Invalid value: "j": field is immutable',
+    }
+    answer = await server.patch(f"{new}/e", {"series": {"count": 1, "lastObservedTime": None}})
+    assert causes(answer) == {
+        "series.count": 'Invalid value: "": should be at least 2',
+        "series.lastObservedTime": "Required value",
+    }
+    assert (await server.patch(f"{core}/e", {"message": "x"})).code == 200, "the older API lets it"
+
+
+async def test_a_newer_event_says_who_reports_and_what_was_done(server: Server, ns: str) -> None:
+    new = f"/apis/events.k8s.io/v1/namespaces/{ns}/events"
+    answer = await server.post(
+        new, new_event("e", ns, type="Odd", deprecatedCount=1, note="n" * 1025, reportingInstance="", action="")
+    )
+    assert answer.code == 422
+    assert causes(answer) == {
+        "reportingInstance": "Required value",
+        "action": "Required value",
+        "message": 'Invalid value: "": can have at most 1024 characters',
+        "type": 'Invalid value: "": has invalid value: Odd',
+        "count": 'Invalid value: "": needs to be unset',
+    }
+    answer = await server.post(new, new_event("e", ns, reportingController="a b"))
+    assert list(causes(answer)) == ["reportingController"]
 
 
 async def test_events_are_watched_in_both_apis(server: Server, ns: str) -> None:

@@ -157,10 +157,10 @@ def _take_of_container(
         return state  # an answer of a run that is over
     match event:
         case s.Started():
-            effects.append(s.Report("Normal", "Started", f"Started container {event.name}"))
+            effects.append(s.Report("Normal", "Started", f"Started container {event.name}", event.name))
             return state.with_container(_started(container, event, now))
         case s.StartFailed():
-            effects.append(s.Report("Warning", "Failed", f"Error: {event.reason}: {event.message}"))
+            effects.append(s.Report("Warning", "Failed", f"Error: {event.reason}: {event.message}", event.name))
             return state.with_container(_start_failed(container, event, now))
         case s.Exited():
             return state.with_container(_exited(state, container, event, now, effects))
@@ -227,7 +227,7 @@ def _exited(
         f"back-off {container.backoff_s:g}s restarting failed container={event.name} "
         f"pod={state.spec.key.name}_{state.spec.key.namespace}({state.spec.uid})"
     )
-    effects.append(s.Report("Warning", "BackOff", message))
+    effects.append(s.Report("Warning", "BackOff", message, container.spec.name))
     retry_at = now.monotonic + container.backoff_s
     return replace(container, state=s.Waiting(reason="CrashLoopBackOff", message=message, retry_at=retry_at))
 
@@ -253,11 +253,13 @@ def _probed(
     after = _judged(before, event.ok, now.monotonic, counts=counts)
     running = replace(running, probes=tuple(after if p is before else p for p in running.probes))
     if not event.ok and counts:
-        effects.append(s.Report("Warning", "Unhealthy", f"{event.kind.value} probe failed: {event.message}"))
+        effects.append(
+            s.Report("Warning", "Unhealthy", f"{event.kind.value} probe failed: {event.message}", event.name)
+        )
     if after.passed is False and event.kind is not ProbeKind.READINESS:
         word = event.kind.value.lower()
         text = f"Container {event.name} failed {word} probe, will be restarted"
-        effects.append(s.Report("Normal", "Killing", text))
+        effects.append(s.Report("Normal", "Killing", text, event.name))
         grace_s = state.spec.grace_s if after.spec.grace_s is None else after.spec.grace_s
         effects.append(s.Stop(event.name, running.attempt, grace_s))
         running = replace(running, stop_at=now.monotonic + grace_s)
@@ -332,7 +334,9 @@ def _stop(
         if not isinstance(running, s.Running) or (running.stop_at is not None and running.stop_at <= deadline):
             continue
         if running.stop_at is None:
-            effects.append(s.Report("Normal", "Killing", f"Stopping container {container.spec.name}"))
+            effects.append(
+                s.Report("Normal", "Killing", f"Stopping container {container.spec.name}", container.spec.name)
+            )
         grace_s = max(deadline - now.monotonic, 0.0)
         effects.append(s.Stop(container.spec.name, running.attempt, grace_s))
         state = state.with_container(replace(container, state=replace(running, stop_at=deadline)))

@@ -333,11 +333,12 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """An Event for people; ``kind`` is Normal or Warning."""
+    """An Event for people; ``kind`` is Normal or Warning. ``container`` is the one it is about, "" for the Pod."""
 
     kind: str
     reason: str
     message: str
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,12 +188,18 @@ class PodWorker:
                 self._spawn(self._probe(effect), f"probe {name}")
             case s.Stop(name, _, grace_s):
                 self._stop(name, grace_s)
-            case s.Report(kind, reason, message):
-                self._context.recorder.record(self.pod, kind, reason, message)
+            case s.Report(kind, reason, message, container):
+                self._context.recorder.record(self.pod, kind, reason, message, field_path=self._field_path(container))
             case s.Finalize():
                 self._final = effect
             case _:
                 assert_never(effect)
+
+    def _field_path(self, container: str) -> str:
+        """As the kubelet has it: events about two containers are two events."""
+        if not container:
+            return ""
+        return f"spec.{'initContainers' if self._state.container(container).spec.init else 'containers'}{{{container}}}"
 
     def _spawn(self, work: Coroutine[Any, Any, None], what: str) -> None:
         task = asyncio.create_task(work, name=f"{what} of {self.pod.key}")
@@ -376,7 +382,9 @@ class PodWorker:
             )
             if not ok:
                 text = f"PreStopHook failed: {message}"
-                self._context.recorder.record(self.pod, "Warning", "FailedPreStopHook", text)
+                self._context.recorder.record(
+                    self.pod, "Warning", "FailedPreStopHook", text, field_path=self._field_path(name)
+                )
         if grace_s > 0:
             process.terminate()
         await clock.sleep(deadline - clock.monotonic())
