@@ -2,8 +2,9 @@
 
 from controllerkit.cache.informer import Handler, Informer, Registration, Transform
 from controllerkit.cache.informers import Informers
-from controllerkit.cache.overlay import Overlay, Reader
+from controllerkit.cache.overlay import Overlay, Reader, Unsettled, outcome_unknown
 from controllerkit.cache.store import BY_CONTROLLER, Change, IndexFunction, Store, by_controller
+from controllerkit.cache.union import StoreView, UnionStore
 
 __all__ = [
     "BY_CONTROLLER",
@@ -16,6 +17,10 @@ __all__ = [
     "Reader",
     "Registration",
     "Store",
+    "StoreView",
     "Transform",
+    "UnionStore",
+    "Unsettled",
     "by_controller",
+    "outcome_unknown",
 ]

@@ -36,7 +36,7 @@ class Informers:
         self._informers: dict[tuple[Kind, str, str], Informer] = {}
         self._tasks: dict[Informer, asyncio.Task[None]] = {}
         self._running = False
-        self.overlay = Overlay(self._store_of)
+        self.overlay = Overlay(self._store_of, self._clock.monotonic)
         client.hooks.append(self.overlay)
 
     def __iter__(self) -> Iterator[Informer]:
@@ -73,7 +73,7 @@ class Informers:
                 transform=transform,
             )
             informer.add_index(BY_CONTROLLER, by_controller)
-            informer.on_progress = partial(self.overlay.release, resolved, informer.store)
+            informer.on_progress = partial(self.overlay.release, informer.store)
             self._informers[identity] = informer
             if self._running:
                 self._start(informer)
@@ -92,6 +92,7 @@ class Informers:
             if task is not None:
                 await cancel_and_wait(task)
             informer.clear()
+            self.overlay.forget(informer.store)
 
     def get(self, kind: Kind) -> Informer:
         """The informer of a declared kind, the one without selectors first.
@@ -110,7 +111,7 @@ class Informers:
 
     def reader(self, kind: Kind) -> Reader:
         """Reads of a declared kind, own writes included. Raises as ``get``."""
-        return Reader(kind, self.get(kind).store, self.overlay)
+        return Reader(self.get(kind).store, self.overlay)
 
     def _store_of(self, kind: Kind) -> Store | None:
         try:

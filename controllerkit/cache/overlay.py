@@ -5,23 +5,36 @@ So the answer of every successful write shadows the cached object until the cach
 resourceVersions say: those of one kind are numbers of one sequence, and a cache that stands at or past the
 version of a write has seen it. Nothing waits, no event is held back or dropped, and where a version is no
 number the cache wins.
+
+Two kinds of write leave nothing to lay over the cache: one whose outcome is unknown (cancelled, no answer), and one
+that is answered by something else than the object (``scale``, ``eviction``). Those are `Unsettled`: whoever asked to
+`collecting` them should not read the cache for the same purpose again before they are settled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
 from controllerkit.cache.store import Store
+from controllerkit.cache.union import StoreView
 from controllerkit.client import Write
-from controllerkit.errors import NotFound
-from controllerkit.objects import Key, Kind, Object
+from controllerkit.errors import ApiError, ConnectError, MalformedObject, NotFound, TlsError, TransportError
+from controllerkit.objects import Key, Kind, LabelSelector, Object
 
-__all__ = ["Overlay", "Reader", "at_least"]
+__all__ = ["Overlay", "Reader", "Unsettled", "at_least", "outcome_unknown"]
 
-_OBJECT_SUBRESOURCES: Final = frozenset({"", "status"})
-"""Writes whose answer is the object itself; that of ``scale`` or ``eviction`` is another kind."""
+SHADOW_AGE_MAX_S: Final = 300.0
+"""client-go ``MutationCache``: a write that a living cache has not passed by then lies in another sequence of versions,
+such as that of an etcd restored from a backup, and is given up."""
+
+_CHANGES_NOTHING: Final = frozenset({"token"})
+"""Subresources whose writes leave the object as it is."""
 
 
 def at_least(version: str, other: str) -> bool | None:
@@ -39,12 +52,43 @@ def _numeric(version: str) -> bool:
     return version.isascii() and version.isdigit() and version[0] != "0"
 
 
+def outcome_unknown(error: BaseException | None) -> bool:
+    """Whether a write that ended so may have been done all the same."""
+    if isinstance(error, ConnectError | TlsError):
+        return False  # nothing was sent
+    if isinstance(error, ApiError):
+        return error.code >= 500  # such as etcd's own timeout
+    return isinstance(error, TransportError | MalformedObject | asyncio.CancelledError)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A write of which the overlay has no object to show.
+
+    ``version`` is what the cache must reach to have seen it; "" where only the server can tell. The name in ``key``
+    is "" for a create that left it to the server.
+    """
+
+    kind: Kind
+    key: Key
+    version: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Shadow:
-    """``value`` is what was written; None for a deleted object, which ``uid`` names."""
+    """What lies over one key.
+
+    ``value`` None: the object ``uid`` is deleted. ``version`` is that of the value, or the last known of the deleted
+    object: a cache that does not reach it has yet to see the object come, and only then go.
+    """
 
     value: Object | None
     uid: str
+    version: str
+    since: float
+
+
+_collected: ContextVar[tuple[Overlay, list[Unsettled]] | None] = ContextVar("unsettled writes", default=None)
 
 
 class Overlay:
@@ -52,17 +96,22 @@ class Overlay:
 
     Args:
         store_of: the store of a cached kind, None for a kind that is not cached: its writes are not kept.
+        now: a monotonic clock in seconds.
 
     Guarantees:
         A key never reads older than this process's last successful write of it, until the store has passed that
         write. An object somebody else wrote later, or made anew under the same name, is seen at once. A write
-        whose outcome is unknown (cancelled, no answer) and one with ``dry_run`` change nothing here. A write of
-        an object that the informer's selectors leave out is seen until the store stands past its version.
+        with ``dry_run`` and one the server refused change nothing here. A write of an object that the informer's
+        selectors leave out is seen until the store stands past its version. A deletion of an object that this
+        process never saw hides nothing.
     """
 
-    def __init__(self, store_of: Callable[[Kind], Store | None]) -> None:
+    def __init__(self, store_of: Callable[[Kind], StoreView | None], now: Callable[[], float] = time.monotonic) -> None:
         self._store_of = store_of
-        self._shadows: dict[Kind, dict[Key, _Shadow]] = {}
+        self._now = now
+        self._shadows: dict[Store, dict[Key, _Shadow]] = {}
+        self._deleting: dict[int, Object | None] = {}
+        self._waiters: dict[Store, list[tuple[Unsettled, asyncio.Future[None]]]] = {}
 
     def __len__(self) -> int:
         """How many writes the caches have yet to see."""
@@ -71,91 +120,197 @@ class Overlay:
     # -- the writes ------------------------------------------------------------------------------------------------
 
     def before(self, write: Write) -> None:
-        """See `WriteHook.before`; refuses nothing."""
+        """See `WriteHook.before`; refuses nothing.
+
+        What is deleted is known before it is: a namesake may be made, and cached, before the answer is here.
+        """
+        if write.verb == "delete":
+            self._deleting[id(write)] = self.known(write.kind, write.key)
 
     def after(self, write: Write, answer: Object | None, error: BaseException | None) -> None:
         """See `WriteHook.after`."""
-        store = self._store_of(write.kind)
-        if store is None or write.dry_run or write.subresource not in _OBJECT_SUBRESOURCES:
+        deleted = self._deleting.pop(id(write), None)
+        if write.dry_run or self._part(write.kind, write.key) is None:
             return
-        gone = write.verb == "delete" and (answer is None or not answer.deleting)
-        if gone and (error is None or isinstance(error, NotFound)):
-            self._hide(write, store)
-        elif answer is not None and error is None and answer.kind == write.kind.kind:
-            self._put(write.kind, answer.key, _Shadow(answer, answer.uid))
+        if outcome_unknown(error):
+            self._collect(Unsettled(write.kind, write.key))
+        elif write.verb == "delete" and (isinstance(error, NotFound) or (error is None and not _still_there(answer))):
+            self._hide(write.kind, deleted)
+        elif answer is not None and answer.kind == write.kind.kind:
+            self._show(write.kind, answer)
+        elif answer is not None and write.subresource not in _CHANGES_NOTHING:
+            self._collect(Unsettled(write.kind, write.key, answer.resource_version))
 
-    def _hide(self, write: Write, store: Store) -> None:
-        known = self.get(write.kind, write.key, store)
-        if known is not None:
-            self._put(write.kind, write.key, _Shadow(None, known.uid))
+    def learned(self, kind: Kind, key: Key, known: Object | None, found: Object | None) -> None:
+        """Lays what a read from the server ``found`` over ``key``; ``known`` is what was read here before it began.
 
-    def _put(self, kind: Kind, key: Key, shadow: _Shadow) -> None:
-        shadows = self._shadows.setdefault(kind, {})
-        older = shadows.pop(key, None)
-        both = older is not None and older.value is not None and shadow.value is not None
-        if both and at_least(older.value.resource_version, shadow.value.resource_version):  # type: ignore[union-attr]
-            shadow = older  # type: ignore[assignment]  # answers of two calls came back in the other order
-        shadows[key] = shadow
+        Nothing found means that the known object is gone; another one under its name may be there by now.
+        """
+        if found is not None and self._part(kind, key) is not None:
+            self._show(kind, found)
+        elif found is None:
+            self._hide(kind, known)
+
+    def _show(self, kind: Kind, value: Object) -> None:
+        shadows = self._over(kind, value.key)
+        older = shadows.get(value.key)
+        if older is not None:
+            dead = older.value is None and older.uid == value.uid
+            if dead or at_least(older.version, value.resource_version):
+                return  # answers of two writes came back in the other order
+            del shadows[value.key]
+        shadows[value.key] = _Shadow(value, value.uid, value.resource_version, self._now())
+
+    def _hide(self, kind: Kind, known: Object | None) -> None:
+        if known is None:
+            return
+        shadows, version = self._over(kind, known.key), known.resource_version
+        older = shadows.get(known.key)
+        if older is not None and at_least(older.version, version):
+            if older.uid != known.uid:
+                return  # it was made anew under the name meanwhile
+            version = older.version
+        shadows.pop(known.key, None)
+        shadows[known.key] = _Shadow(None, known.uid, version, self._now())
+
+    def _part(self, kind: Kind, key: Key) -> Store | None:
+        store = self._store_of(kind)
+        return None if store is None else store.part(key.namespace)
+
+    def _over(self, kind: Kind, key: Key) -> dict[Key, _Shadow]:
+        store = self._part(kind, key)
+        return {} if store is None else self._shadows.setdefault(store, {})
+
+    # -- writes without an object ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def collecting(self) -> Iterator[list[Unsettled]]:
+        """The list of what this task, and what it starts, leaves unsettled while inside."""
+        unsettled: list[Unsettled] = []
+        token = _collected.set((self, unsettled))
+        try:
+            yield unsettled
+        finally:
+            _collected.reset(token)
+
+    def _collect(self, unsettled: Unsettled) -> None:
+        collected = _collected.get()
+        if collected is not None and collected[0] is self:
+            collected[1].append(unsettled)
+
+    async def wait_seen(self, unsettled: Unsettled) -> None:
+        """Returns when the cache has reached ``unsettled.version``; at once where that cannot be told."""
+        store = self._part(unsettled.kind, unsettled.key)
+        if store is None or _has_seen(store, unsettled):
+            return
+        seen: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (unsettled, seen)
+        waiters = self._waiters.setdefault(store, [])
+        waiters.append(waiter)
+        try:
+            await seen
+        finally:
+            waiters.remove(waiter)
 
     # -- the reads -------------------------------------------------------------------------------------------------
 
-    def get(self, kind: Kind, key: Key, store: Store) -> Object | None:
-        """What a reader sees under ``key``."""
-        shadow = self._shadows.get(kind, {}).get(key)
-        if shadow is None or _caught_up(store, key, shadow):
-            return store.get(key)
+    def known(self, kind: Kind, key: Key) -> Object | None:
+        """What a reader sees under ``key``, None also where the kind is not cached."""
+        store = self._store_of(kind)
+        return None if store is None else self.get(key, store)
+
+    def get(self, key: Key, store: StoreView) -> Object | None:
+        """What a reader of ``store`` sees under ``key``."""
+        part = store.part(key.namespace)
+        if part is None:
+            return None
+        shadow = self._shadows.get(part, {}).get(key)
+        if shadow is None or _caught_up(part, key, shadow):
+            return part.get(key)
         return shadow.value
 
-    def merged(
-        self, kind: Kind, store: Store, cached: Iterable[Object], wanted: Callable[[Object], bool]
-    ) -> list[Object]:
-        """``cached``, with the shadows of ``kind`` over it as far as they are ``wanted``."""
-        shadows = {k: s for k, s in self._shadows.get(kind, {}).items() if not _caught_up(store, k, s)}
-        if not shadows:
+    def merged(self, store: StoreView, cached: Iterable[Object], wanted: Callable[[Object], bool]) -> list[Object]:
+        """``cached``, with the shadows of ``store`` over it as far as they are ``wanted``."""
+        ahead = {
+            key: shadow
+            for part in store.parts
+            for key, shadow in self._shadows.get(part, {}).items()
+            if not _caught_up(part, key, shadow)
+        }
+        if not ahead:
             return [*cached]
-        values = [value for value in cached if value.key not in shadows]
-        return values + [s.value for s in shadows.values() if s.value is not None and wanted(s.value)]
+        values = [value for value in cached if value.key not in ahead]
+        return values + [s.value for s in ahead.values() if s.value is not None and wanted(s.value)]
 
-    def release(self, kind: Kind, store: Store) -> None:
+    def release(self, store: Store) -> None:
         """Forgets what the store has caught up with, oldest first; to be called when its version has advanced."""
-        shadows = self._shadows.get(kind)
+        shadows = self._shadows.get(store)
         while shadows:
-            key = next(iter(shadows))
-            if not _caught_up(store, key, shadows[key]):
-                return
+            key, shadow = next(iter(shadows.items()))
+            if not _caught_up(store, key, shadow) and self._now() - shadow.since < SHADOW_AGE_MAX_S:
+                break
             del shadows[key]
+        for unsettled, seen in self._waiters.get(store, ()):
+            if not seen.done() and _has_seen(store, unsettled):
+                seen.set_result(None)
+
+    def forget(self, store: Store) -> None:
+        """The store is no longer kept, so nothing lies over it and nobody waits for it."""
+        self._shadows.pop(store, None)
+        for _, seen in self._waiters.pop(store, ()):
+            if not seen.done():
+                seen.set_result(None)
+
+
+def _still_there(answer: Object | None) -> bool:
+    """Whether a deletion was only begun: finalizers or a grace period keep the object."""
+    return answer is not None and answer.deleting
 
 
 def _caught_up(store: Store, key: Key, shadow: _Shadow) -> bool:
-    cached = store.get(key)
-    if shadow.value is None:
-        return cached is None or cached.uid != shadow.uid
-    written = shadow.value.resource_version
-    seen = store.version if cached is None else cached.resource_version
-    if not seen:
+    if not store.version:
         return False  # nothing was listed yet
-    return at_least(seen, written) is not False or at_least(store.version, written) is True
+    cached = store.get(key)
+    if cached is not None and shadow.value is None and cached.uid == shadow.uid:
+        return False
+    seen = store.version if cached is None else cached.resource_version
+    return at_least(seen, shadow.version) is not False or at_least(store.version, shadow.version) is True
+
+
+def _has_seen(store: Store, unsettled: Unsettled) -> bool:
+    cached = store.get(unsettled.key)
+    seen = [store.version] if cached is None else [store.version, cached.resource_version]
+    return any(at_least(each, unsettled.version) is not False for each in seen if each)
 
 
 class Reader:
     """Reads of one cached kind, own writes included. Never waits."""
 
-    def __init__(self, kind: Kind, store: Store, overlay: Overlay) -> None:
-        self._kind = kind
+    def __init__(self, store: StoreView, overlay: Overlay) -> None:
         self._store = store
         self._overlay = overlay
 
     def get(self, key: Key) -> Object | None:
         """The object, or None."""
-        return self._overlay.get(self._kind, key, self._store)
+        return self._overlay.get(key, self._store)
 
-    def list(self, namespace: str | None = None) -> list[Object]:
-        """Every object, of one namespace if given."""
+    def list(self, namespace: str | None = None, *, label_selector: str = "") -> list[Object]:
+        """Every object, of one namespace if given, whose labels match if given.
+
+        Raises:
+            ConfigError: ``label_selector`` cannot be read.
+        """
+        selector = LabelSelector.parse(label_selector) if label_selector else None
 
         def wanted(value: Object) -> bool:
-            return namespace is None or value.namespace == namespace
+            return (namespace is None or value.namespace == namespace) and (
+                selector is None or selector.matches(value.labels)
+            )
 
-        return self._overlay.merged(self._kind, self._store, self._store.list(namespace), wanted)
+        cached = self._store.list(namespace)
+        if selector is not None:
+            cached = [value for value in cached if selector.matches(value.labels)]
+        return self._overlay.merged(self._store, cached, wanted)
 
     def by_index(self, name: str, value: str) -> Sequence[Object]:
         """The objects under ``value``, by key. Raises as `Store.by_index`."""
@@ -163,5 +318,5 @@ class Reader:
         def wanted(one: Object) -> bool:
             return value in self._store.index_values(name, one)
 
-        found = self._overlay.merged(self._kind, self._store, self._store.by_index(name, value), wanted)
+        found = self._overlay.merged(self._store, self._store.by_index(name, value), wanted)
         return sorted(found, key=lambda one: one.key)

@@ -18,6 +18,10 @@ IndexFunction = Callable[[Object], Iterable[str]]
 BY_CONTROLLER: Final = "controller-uid"
 
 
+def _ignore(*_: object) -> None:
+    """Does nothing."""
+
+
 def by_controller(value: Object) -> Iterable[str]:
     """Index function: the uid of the controlling owner."""
     return [reference.uid for reference in value.owner_references if reference.controller]
@@ -25,10 +29,15 @@ def by_controller(value: Object) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to one key: added (``old`` None), updated (both) or deleted (``new`` None)."""
+    """What happened to one key: added (``old`` None), updated (both) or deleted (``new`` None).
+
+    ``missed``: nobody told of the deletion, a new list just does not have the object any more; ``old`` is then the
+    last state that was seen, not the last there was (client-go's ``DeletedFinalStateUnknown``).
+    """
 
     old: Object | None
     new: Object | None
+    missed: bool = False
 
 
 class Store:
@@ -36,11 +45,14 @@ class Store:
 
     Guarantees:
         Object and index entries change in one step; an empty index entry is removed. ``replace`` yields deletes
-        before adds and updates. Methods never await, so a reader sees the state before or after a change.
+        (all of them missed) before adds and updates. Methods never await, so a reader sees the state before or after
+        a change.
 
     Attributes:
         version: the resourceVersion it stands at, bookmarks included; "" before the first list.
         bytes: what the objects take as JSON.
+        on_index_error: told the index, the object and the error where an index function raises; the object is
+            stored all the same, and found under no value of that index.
     """
 
     def __init__(self, indexes: Mapping[str, IndexFunction] | None = None) -> None:
@@ -49,6 +61,7 @@ class Store:
         self._indexes: dict[str, dict[str, set[Key]]] = {}
         self.version = ""
         self.bytes = 0
+        self.on_index_error: Callable[[str, Object, Exception], None] = _ignore
         for name, function in (indexes or {}).items():
             self.add_index(name, function)
 
@@ -57,6 +70,15 @@ class Store:
 
     def __contains__(self, key: object) -> bool:
         return key in self._objects
+
+    def part(self, namespace: str) -> Store | None:
+        """The store that keeps the objects of ``namespace``: itself."""
+        return self
+
+    @property
+    def parts(self) -> tuple[Store, ...]:
+        """The stores it is made of: itself."""
+        return (self,)
 
     def __iter__(self) -> Iterator[Object]:
         return iter(list(self._objects.values()))
@@ -87,10 +109,10 @@ class Store:
             raise ConfigError(f"an index {name!r} with another function exists already")
         self._functions[name] = function
         entries: dict[str, set[Key]] = {}
-        for key, value in self._objects.items():
-            for entry in function(value):
-                entries.setdefault(entry, set()).add(key)
         self._indexes[name] = entries
+        for key, value in self._objects.items():
+            for entry in self.index_values(name, value):
+                entries.setdefault(entry, set()).add(key)
 
     def by_index(self, name: str, value: str) -> Sequence[Object]:
         """The objects under ``value``, by key.
@@ -110,12 +132,16 @@ class Store:
         """
         if name not in self._functions:
             raise ConfigError(f"no index {name!r}; there are {sorted(self._functions)}")
-        return frozenset(self._functions[name](value))
+        try:
+            return frozenset(self._functions[name](value))
+        except Exception as error:  # an index's bug must not keep the object out of the cache
+            self.on_index_error(name, value, error)
+            return frozenset()
 
     def replace(self, objects: Iterable[Object]) -> Sequence[Change]:
         """Makes the store exactly ``objects``. Objects whose resourceVersion is unchanged yield no change."""
         fresh = {value.key: value for value in objects}
-        changes = [self._delete(key) for key in [k for k in self._objects if k not in fresh]]
+        changes = [Change(self._delete(key), None, missed=True) for key in [k for k in self._objects if k not in fresh]]
         for key, value in fresh.items():
             old = self._objects.get(key)
             if old is not None and old.resource_version == value.resource_version and old.uid == value.uid:
@@ -146,17 +172,16 @@ class Store:
             self._reindex(key, old, value)
         return Change(old, value)
 
-    def _delete(self, key: Key) -> Change:
+    def _delete(self, key: Key) -> Object:
         old = self._objects.pop(key)
         self.bytes -= len(old.raw)
         self._reindex(key, old, None)
-        return Change(old, None)
+        return old
 
     def _reindex(self, key: Key, old: Object | None, new: Object | None) -> None:
-        for name, function in self._functions.items():
-            before = set(function(old)) if old is not None else set()
-            after = set(function(new)) if new is not None else set()
-            entries = self._indexes[name]
+        for name, entries in self._indexes.items():
+            before = self.index_values(name, old) if old is not None else frozenset()
+            after = self.index_values(name, new) if new is not None else frozenset()
             for value in before - after:
                 entries[value].discard(key)
                 if not entries[value]:
