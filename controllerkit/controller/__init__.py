@@ -25,7 +25,7 @@ from controllerkit.controller.readiness import waits_for
 from controllerkit.controller.reconciler import Reconciler
 from controllerkit.controller.result import Owns, Request, Result, Watch, outcome_of
 from controllerkit.controller.sources import Channel, Poll, Sink, Source, Stream
-from controllerkit.controller.writing import OperationResult, create_or_update, retry_on_conflict
+from controllerkit.controller.writing import OperationResult, create_or_patch, create_or_update, retry_on_conflict
 
 __all__ = [
     "Action",
@@ -59,6 +59,7 @@ __all__ = [
     "annotations_changed",
     "any_of",
     "covers",
+    "create_or_patch",
     "create_or_update",
     "enqueue_mapped",
     "enqueue_owner",

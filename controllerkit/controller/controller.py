@@ -6,33 +6,39 @@ import asyncio
 import contextvars
 import inspect
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
+from random import Random
 from typing import Any, Final
 
 import structlog
 
 from controllerkit.cache import Handler, Informers
 from controllerkit.client import KindLike
-from controllerkit.controller.failing import Failing, FailureLedger, told_of
-from controllerkit.controller.handlers import EventHandler, enqueue_mapped, enqueue_owner, enqueue_self
+from controllerkit.controller.delivery import Delivery, told_of_other, told_of_primary
+from controllerkit.controller.failing import Failing, FailureLedger, named, told_of
+from controllerkit.controller.handlers import enqueue_owner, enqueue_self
 from controllerkit.controller.metrics import ControllerMetrics
-from controllerkit.controller.predicates import ChangeEvent, Predicate, what_changed
+from controllerkit.controller.predicates import ChangeEvent
 from controllerkit.controller.reconciler import Reconciler
 from controllerkit.controller.result import Forget, Owns, Request, RequeueAfter, Result, Retry, Watch, outcome_of
 from controllerkit.controller.sources import Source
 from controllerkit.errors import ConfigError, Conflict, ControllerkitError, DeadlineExceeded, NotFound
 from controllerkit.objects import Key, Kind, Object, set_condition
 from controllerkit.runtime import Clock, Deadline, cancel_and_wait
-from controllerkit.workqueue import LOW_PRIORITY, QueueShutDown, WorkQueue, WorkQueueMetrics
+from controllerkit.workqueue import ItemExponentialLimiter, QueueShutDown, WorkQueue, WorkQueueMetrics
 
 __all__ = ["Controller", "InFlight"]
 
 OPTIONAL_KIND_POLL_S: Final = 10.0
 """controller-runtime's Kind source asks this often for a kind that is not served yet."""
+
+RETRY_JITTER: Final = 0.1
+"""Keys that failed together, because what they all need was away, do not all come back together. client-go has none
+here; the share is that of its ``retry.DefaultRetry``."""
 
 FAILING_CONDITION: Final = "Stalled"
 """The kstatus convention: true while a controller makes no progress, and gone or false otherwise."""
@@ -77,6 +83,7 @@ class Controller:
         log: Any,
         metrics: ControllerMetrics,
         queue_metrics: WorkQueueMetrics,
+        rng: Random | None = None,
     ) -> None:
         self.reconciler = reconciler
         self.name = reconciler.name
@@ -85,14 +92,22 @@ class Controller:
         self._log = log.bind(controller=self.name)
         self._metrics = metrics.of(self.name, reconciler.max_concurrent_reconciles)
         self.queue: WorkQueue[Key] = WorkQueue(
-            name=self.name, clock=clock, metrics=queue_metrics.of(self.name), fairness=attrgetter("namespace")
+            name=self.name,
+            clock=clock,
+            limiter=reconciler.limiter or ItemExponentialLimiter[Key](jitter=RETRY_JITTER, rng=rng),
+            metrics=queue_metrics.of(self.name),
+            fairness=attrgetter("namespace"),
         )
+        self._delivery = Delivery(self.queue, self._log, self._metrics.handler_errors)
         self._plain = not inspect.iscoroutinefunction(reconciler.reconcile)
         self._threads: ThreadPoolExecutor | None = None
         self._failures = FailureLedger()
         self._in_flight: dict[Key, _Work] = {}
+        self._sources = list(reconciler.sources)
         self._beside: list[asyncio.Task[None]] = []
+        self._more_beside = asyncio.Event()
         self._warm: asyncio.Task[None] | None = None
+        self._started = False
         self._stopping = False
 
     # -- looking in ----------------------------------------------------------------------------------------------
@@ -123,10 +138,30 @@ class Controller:
         informer.add_handler(self._primary_handler(), resync_s=self.reconciler.resync_s)
         watches: list[Owns | Watch] = [*map(_as_owns, self.reconciler.owns), *self.reconciler.watches]
         for watched in watches:
-            if watched.optional:
-                self._spawn(self._follow_optional(watched), f"{self.name} waits for {watched.kind}")
+            await self.watch(watched)
+
+    async def watch(self, watched: Owns | Watch | Source) -> None:
+        """Adds to what the class declares: before the start it begins with the rest, afterwards at once.
+
+        Raises:
+            ConfigError: the controller stops; a kind that is not optional is not served.
+        """
+        if self._stopping:
+            raise ConfigError(f"controller {self.name} was stopped; nothing can be watched for it any more")
+        if isinstance(watched, Source):
+            if self._warm is None:
+                self._sources.append(watched)
             else:
-                await self._declare_watched(watched)
+                self._start_source(watched)
+        elif watched.optional:
+            self._spawn(self._follow_optional(watched), f"{self.name} waits for {watched.kind}")
+        else:
+            await self._declare_watched(watched)
+
+    def _start_source(self, source: Source) -> _Sink:
+        sink = _Sink(self, source)
+        self._spawn(sink.run(), f"{self.name} source {sink.name}")
+        return sink
 
     async def _declare_watched(self, watched: Owns | Watch) -> Kind:
         informer = await self._informers.declare(
@@ -136,10 +171,13 @@ class Controller:
             metadata_only=watched.metadata_only,
         )
         if isinstance(watched, Owns):
-            enqueue = enqueue_owner(self.reconciler.primary_kind(), every_owner=watched.every_owner)
-            informer.add_handler(self._handler(enqueue, watched.predicates, "owned ", on_gone=self._forget_child))
+            owners = enqueue_owner(self.reconciler.primary_kind(), every_owner=watched.every_owner)
+            handler = self._delivery.handler(
+                owners, watched.predicates, partial(told_of_other, "owned "), on_gone=self._forget_child
+            )
         else:
-            informer.add_handler(self._handler(enqueue_mapped(watched.map), watched.predicates, ""))
+            handler = self._delivery.handler(watched.enqueue, watched.predicates, partial(told_of_other, ""))
+        informer.add_handler(handler)
         return await self.reconciler.client.kind_of(informer.kind)
 
     async def _follow_optional(self, watched: Owns | Watch) -> None:
@@ -181,9 +219,7 @@ class Controller:
 
     async def _warmed(self) -> None:
         timeout_s = self.reconciler.cache_sync_timeout_s
-        sinks = [_Sink(self, source) for source in self.reconciler.sources]
-        for sink in sinks:
-            self._spawn(sink.run(), f"{self.name} source {sink.name}")
+        sinks = [self._start_source(source) for source in self._sources]
         await self._informers.wait_synced(timeout_s=timeout_s)
         timer = asyncio.create_task(self.clock.sleep(timeout_s))
         waiting = [asyncio.create_task(sink.started.wait()) for sink in sinks]
@@ -204,6 +240,7 @@ class Controller:
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._beside.append(asyncio.create_task(work, name=name))
+        self._more_beside.set()
 
     async def run(self) -> None:
         """Works until cancelled; then lets the keys in work finish, until cancelled again.
@@ -215,8 +252,10 @@ class Controller:
             ConfigError: it ran before.
             Exception: what a source raised, or a bug in the reconciler where ``recover_bugs`` is off.
         """
-        if self._stopping:
-            raise ConfigError(f"controller {self.name} was stopped; make a new one")
+        if self._started:
+            ended = "stopped" if self._stopping else "started"
+            raise ConfigError(f"controller {self.name} was {ended} already; make a new one")
+        self._started = True
         workers: list[asyncio.Task[None]] = []
         try:
             await self.warm_up()
@@ -241,11 +280,17 @@ class Controller:
 
     async def _until_failure(self, workers: list[asyncio.Task[None]]) -> None:
         """Ends with what a worker or source raised; a source that returns has nothing more to tell."""
-        running: set[asyncio.Task[None]] = {*workers, *self._beside}
-        while running:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+        ended: set[asyncio.Task[Any]] = set()
+        while running := {*workers, *self._beside} - ended:
+            self._more_beside.clear()
+            more = asyncio.create_task(self._more_beside.wait())
+            try:
+                done, _ = await asyncio.wait({more, *running}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                await cancel_and_wait(more)
+            for task in done - {more}:
                 task.result()
+            ended |= done
 
     # -- into the queue ------------------------------------------------------------------------------------------
 
@@ -254,45 +299,7 @@ class Controller:
             if event.old is not None and event.old.generation != event.new.generation:
                 self.queue.forget(event.new.key)
 
-        return self._handler(enqueue_self, self.reconciler.predicates, "", describe=_told, first=on_generation)
-
-    def _handler(
-        self,
-        enqueue: EventHandler,
-        predicates: tuple[Predicate, ...],
-        prefix: str,
-        *,
-        describe: Callable[[ChangeEvent], str] | None = None,
-        first: Callable[[ChangeEvent], None] | None = None,
-        on_gone: Callable[[Object], None] | None = None,
-    ) -> Handler:
-        """Puts what concerns a primary into the queue.
-
-        controller-runtime's priorities: a first list and a resync wait behind whatever has changed.
-        """
-        tell = describe or partial(_told_of_other, prefix)
-
-        def deliver(event: ChangeEvent) -> None:
-            for predicate in predicates:
-                if not predicate(event):
-                    return
-            if first is not None:
-                first(event)
-            low = event.initial or event.unchanged
-            reason = tell(event)
-            for key in enqueue(event):
-                self.queue.add(key, reason, priority=LOW_PRIORITY if low else 0)
-
-        def on_delete(value: Object) -> None:
-            if on_gone is not None:
-                on_gone(value)
-            deliver(ChangeEvent("delete", value))
-
-        return Handler(
-            on_add=lambda value, initial: deliver(ChangeEvent("create", value, None, initial)),
-            on_update=lambda old, new: deliver(ChangeEvent("update", new, old)),
-            on_delete=on_delete,
-        )
+        return self._delivery.handler(enqueue_self, self.reconciler.predicates, told_of_primary, first=on_generation)
 
     def _forget_child(self, value: Object) -> None:
         self.reconciler.applied_memory.gone(value)
@@ -324,6 +331,7 @@ class Controller:
         self._in_flight[request.key] = _Work(request, self.clock.monotonic(), task)
         failure: BaseException | None = None
         with structlog.contextvars.bound_contextvars(**bound), self._metrics.reconciling(request.reasons):
+            self._log.debug("reconcile", reasons=sorted(request.reasons))
             try:
                 answer = await self._limited(request)
             except asyncio.CancelledError as error:
@@ -392,7 +400,7 @@ class Controller:
             return
         self._log.error(
             "reconcile_failed",
-            error=f"{type(error).__name__}: {error}",
+            error=named(error),
             terminal=terminal,
             failures=self.queue.failures(request.key) + 1,
             reasons=sorted(request.reasons),
@@ -405,19 +413,21 @@ class Controller:
         """Event and condition, once when a key keeps failing and once when it no longer does."""
         if not isinstance(outcome, Retry):
             if self._failures.succeeded(request.key):
-                await self._tell_object(request.key, None)
+                await self._tell_object(request, None)
         elif not isinstance(outcome.error, Conflict):
             told = told_of(outcome.error)
             now = self.clock.monotonic()
             if self._failures.failed(request.key, told, now, final=outcome.terminal):
-                await self._tell_object(request.key, told)
+                await self._tell_object(request, told)
 
-    async def _tell_object(self, key: Key, problem: str | None) -> None:
+    async def _tell_object(self, request: Request, problem: str | None) -> None:
+        key = request.key
         found = self._informers.reader(self.reconciler.primary_kind()).get(key)
         if found is None or not self.reconciler.tell_failing:
             return
         if problem is not None:
-            self.reconciler.recorder.record(found, "Warning", "ReconcileFailing", problem, action="Reconcile")
+            note = f"{problem} (reconciled for: {', '.join(sorted(request.reasons))})"
+            self.reconciler.recorder.record(found, "Warning", "ReconcileFailing", note, action="Reconcile")
         if self.reconciler.resource is None:
             return  # the status of a built-in kind is not ours to write
         reason, message = ("ReconcileFailing", problem) if problem is not None else ("ReconcileSucceeded", "")
@@ -463,20 +473,6 @@ class _Sink:
 
 def _as_owns(kind: KindLike | Owns) -> Owns:
     return kind if isinstance(kind, Owns) else Owns(kind)
-
-
-_WORDS: Final = {"create": "added", "update": "changed", "delete": "deleted", "generic": "told"}
-
-
-def _told(event: ChangeEvent) -> str:
-    if event.old is not None:
-        return what_changed(event.old, event.new)
-    return "listed" if event.initial else _WORDS[event.type]
-
-
-def _told_of_other(prefix: str, event: ChangeEvent) -> str:
-    word = "listed" if event.initial else "resync" if event.unchanged else _WORDS[event.type]
-    return f"{prefix}{event.new.kind} {event.new.name} {word}"
 
 
 def _awaited(task: asyncio.Task[Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from controllerkit.errors import ControllerkitError
 from controllerkit.objects import Key
 
-__all__ = ["TELL_AFTER_FAILURES", "Failing", "FailureLedger", "told_of"]
+__all__ = ["TELL_AFTER_FAILURES", "Failing", "FailureLedger", "named", "told_of"]
 
 TELL_AFTER_FAILURES: Final = 10
 """With the default back-off ten failures in a row take about five seconds: no passing trouble."""
@@ -58,6 +58,11 @@ class FailureLedger:
         return dict(self._failing)
 
 
+def named(error: BaseException) -> str:
+    """An error's type and what it says, if anything."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
 def told_of(error: BaseException) -> str:
     """An error as a status or Event may show it.
 
@@ -67,5 +72,5 @@ def told_of(error: BaseException) -> str:
     "KeyError; the operator's log says where"
     """
     if isinstance(error, ControllerkitError):
-        return f"{type(error).__name__}: {error}"
+        return named(error)
     return f"{type(error).__name__}; the operator's log says where"

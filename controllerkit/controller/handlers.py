@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from controllerkit.controller.predicates import ChangeEvent
 from controllerkit.errors import ConfigError
@@ -38,12 +38,25 @@ def enqueue_owner(primary: Kind, *, every_owner: bool = False) -> EventHandler:
 
 
 def enqueue_mapped(mapping: Callable[[Object], Iterable[Key]]) -> EventHandler:
-    """The keys that ``mapping`` gives for the object, and for what it was before an update."""
+    """The keys that ``mapping`` gives for the object, and for what it was before an update.
 
-    def mapped(event: ChangeEvent) -> Iterable[Key]:
-        if event.old is None or event.unchanged:
-            return dict.fromkeys(mapping(event.new))
-        return dict.fromkeys((*mapping(event.old), *mapping(event.new)))
+    Where it raises for one of the two sides, the keys of the other are still given before that is raised.
+    """
+
+    def mapped(event: ChangeEvent) -> Iterator[Key]:
+        sides = (event.new,) if event.old is None or event.unchanged else (event.old, event.new)
+        given: set[Key] = set()
+        failure: Exception | None = None
+        for side in sides:
+            try:
+                for key in mapping(side):
+                    if key not in given:
+                        given.add(key)
+                        yield key
+            except Exception as error:  # raised below
+                failure = error
+        if failure is not None:
+            raise failure
 
     return mapped
 

@@ -55,6 +55,9 @@ class ControllerMetrics:
         self.timeouts = Counter(
             f"{prefix}_reconcile_timeouts", "Reconciliations that took too long", label, registry=registry
         )
+        self.handler_errors = Counter(
+            "controllerkit_handler_errors", "Predicates and functions to keys that raised", label, registry=registry
+        )
         self.reasons = Counter(
             "controllerkit_reconcile_reasons", "Why keys were reconciled", [*label, "reason"], registry=registry
         )
@@ -73,6 +76,7 @@ class _Series:
         self._terminal = metrics.terminal.labels(name)
         self.panics = metrics.panics.labels(name)
         self.timeouts = metrics.timeouts.labels(name)
+        self.handler_errors = metrics.handler_errors.labels(name)
         self._reasons = {each: metrics.reasons.labels(name, each) for each in REASONS}
         self._results = {result: metrics.total.labels(name, result) for result in RESULTS}
 

@@ -19,6 +19,7 @@ from controllerkit.events import EventRecorder
 from controllerkit.objects import GVK, Key, Kind, Object, set_controller_reference
 from controllerkit.runtime import Clock
 from controllerkit.schema import Resource
+from controllerkit.workqueue import RateLimiter
 
 __all__ = ["Reconciler"]
 
@@ -49,7 +50,10 @@ class Reconciler(Generic[R]):
         max_concurrent_reconciles: keys worked on at once; one key is never worked on twice at a time.
         reconcile_timeout_s: a longer reconcile is cancelled and counts as failed; None: no limit.
         cache_sync_timeout_s: how long the start may wait for caches and sources.
+        limiter: how long a failing key waits, one for the life of the object; None: 5 ms, doubled up to 1000 s, with
+            jitter.
         needs_leader: with leader election, only the leader works; the others keep their caches warm.
+        warms_up: they also run ``sources`` and queue what is to be done; off, where only the leader may listen.
         recover_bugs: what is neither ours nor the operating system's error is logged and retried as any other;
             off, it ends the manager.
         resync_s: every so often each primary is reconciled although nothing has changed, against what no event tells;
@@ -72,7 +76,9 @@ class Reconciler(Generic[R]):
     max_concurrent_reconciles: ClassVar[int] = 1
     reconcile_timeout_s: ClassVar[float | None] = None
     cache_sync_timeout_s: ClassVar[float] = CACHE_SYNC_TIMEOUT_S
+    limiter: RateLimiter[Key] | None = None
     needs_leader: ClassVar[bool] = True
+    warms_up: ClassVar[bool] = True
     recover_bugs: ClassVar[bool] = True
     tell_failing: ClassVar[bool] = True
     resync_s: ClassVar[float] = RESYNC_S

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controllerkit.client import KindLike
+from controllerkit.controller.handlers import EventHandler, enqueue_mapped
 from controllerkit.controller.predicates import Predicate
 from controllerkit.errors import ConfigError, TerminalError
 from controllerkit.objects import Key, Object
@@ -30,7 +31,7 @@ class Request:
 class Result:
     """``requeue_after_s`` seconds from now the object is looked at again even if nothing changes; None: it is not.
 
-    ``priority`` is that of the next look, by the delay or, had the reconcile raised, by the retry; None keeps it.
+    ``priority`` is that of this next look; None keeps the one it had. A retry after an error always keeps it.
     """
 
     requeue_after_s: float | None = None
@@ -72,11 +73,25 @@ class Owns(_Selected):
 class Watch(_Selected):
     """A kind to watch, and whom a change concerns: ``map(object)`` yields keys of primaries.
 
-    On an update ``map`` is asked about the old and the new object.
+    On an update ``map`` is asked about the old and the new object. ``handler(event)``, in its place, sees both at
+    once and what has happened. The keys need not be of objects that exist.
+
+    Raises:
+        ConfigError: both are given, or neither.
     """
 
     kind: KindLike
-    map: Callable[[Object], Iterable[Key]]
+    map: Callable[[Object], Iterable[Key]] | None = None
+    handler: EventHandler | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if (self.map is None) == (self.handler is None):
+            raise ConfigError(f"Watch({self.kind}) needs either map or handler, which say whom a change concerns")
+
+    @property
+    def enqueue(self) -> EventHandler:
+        """The handler that follows from the two."""
+        return self.handler if self.map is None else enqueue_mapped(self.map)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from random import Random
 from typing import Any, Final, TypeVar
 
 from controllerkit.client import Client
+from controllerkit.controller.differences import merge_patch
 from controllerkit.errors import ConfigError, Conflict, NotFound
 from controllerkit.objects import Object
 from controllerkit.runtime import Backoff, BackoffOptions, Clock, SystemClock
 
-__all__ = ["OperationResult", "create_or_update", "retry_on_conflict"]
+__all__ = ["OperationResult", "create_or_patch", "create_or_update", "retry_on_conflict"]
 
 T = TypeVar("T")
 
@@ -68,6 +69,26 @@ async def create_or_update(
         ConfigError: ``mutate`` changed the name or namespace.
         Conflict: somebody else wrote in between; see `retry_on_conflict`.
     """
+    return await _create_or(client, value, mutate, patch=False)
+
+
+async def create_or_patch(
+    client: Client, value: dict[str, Any], mutate: Callable[[dict[str, Any]], None]
+) -> tuple[Object, OperationResult]:
+    """As `create_or_update`, sending merge patches of what ``mutate`` changed.
+
+    What others write to other fields in between stays, so there is no Conflict; what they write to the same field
+    is overwritten.
+
+    Raises:
+        ConfigError: ``mutate`` changed the name or namespace.
+    """
+    return await _create_or(client, value, mutate, patch=True)
+
+
+async def _create_or(
+    client: Client, value: dict[str, Any], mutate: Callable[[dict[str, Any]], None], *, patch: bool
+) -> tuple[Object, OperationResult]:
     source = Object.from_dict(value)
     kind = await client.kind_of(source.gvk)
     namespace = (source.namespace or client.namespace) if kind.namespaced else ""
@@ -76,20 +97,22 @@ async def create_or_update(
     except NotFound:
         fresh = source.to_dict()
         _mutated(fresh, mutate)
-        created = await client.create(fresh)
-        return created, OperationResult.CREATED
+        return await client.create(fresh), OperationResult.CREATED
     wanted = found.to_dict()
     before_status, before = wanted.get("status"), {**found.to_dict(), "status": None}
     _mutated(wanted, mutate)
     after_status, after = wanted.get("status"), {**wanted, "status": None}
     result = OperationResult.UNCHANGED
     if after != before:
-        found = await client.update(wanted)
+        change = merge_patch(before, after)
+        found = await (client.patch(kind, found.key, change) if patch else client.update(wanted))
         result = OperationResult.UPDATED
     if after_status != before_status:
-        current = found.to_dict()
-        current["status"] = after_status
-        found = await client.update_status(current)
+        if patch:
+            change = {"status": merge_patch(before_status or {}, after_status or {})}
+            found = await client.patch(kind, found.key, change, subresource="status")
+        else:
+            found = await client.update_status({**found.to_dict(), "status": after_status})
         updated = result is OperationResult.UPDATED
         result = OperationResult.BOTH_UPDATED if updated else OperationResult.STATUS_UPDATED
     return found, result

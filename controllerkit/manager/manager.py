@@ -317,7 +317,8 @@ class Manager:
         await self.informers.wait_synced(timeout_s=SYNC_TIMEOUT_S)
         self._others.start()
         if self._elector is not None:
-            await asyncio.gather(*(each.warm_up() for each in self._controllers.values()))
+            warm = [each for each in self._controllers.values() if each.reconciler.warms_up]
+            await asyncio.gather(*(each.warm_up() for each in warm))
         self.ready.set()
         if self._elector is None:
             self._leading.start()

@@ -7,7 +7,13 @@ from controllerkit.objects import kinds
 from controllerkit.objects.conditions import find_condition, rfc3339, set_condition
 from controllerkit.objects.key import GVK, GVR, Key, Kind, split_api_version
 from controllerkit.objects.object import Object, ObjectMeta, OwnerReference
-from controllerkit.objects.owners import controller_of, owner_reference, set_controller_reference
+from controllerkit.objects.owners import (
+    controller_of,
+    owner_reference,
+    remove_owner_reference,
+    set_controller_reference,
+    set_owner_reference,
+)
 from controllerkit.objects.quantity import parse_quantity
 from controllerkit.objects.selectors import FieldSelector, LabelSelector, Requirement
 
@@ -27,8 +33,10 @@ __all__ = [
     "kinds",
     "owner_reference",
     "parse_quantity",
+    "remove_owner_reference",
     "rfc3339",
     "set_condition",
     "set_controller_reference",
+    "set_owner_reference",
     "split_api_version",
 ]

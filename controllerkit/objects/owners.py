@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from controllerkit.errors import ConfigError
+from controllerkit.objects.key import split_api_version
 from controllerkit.objects.object import Object, OwnerReference
 
-__all__ = ["controller_of", "owner_reference", "set_controller_reference"]
+__all__ = [
+    "controller_of",
+    "owner_reference",
+    "remove_owner_reference",
+    "set_controller_reference",
+    "set_owner_reference",
+]
 
 
 def owner_reference(owner: Object, *, controller: bool = True, block_owner_deletion: bool = True) -> dict[str, Any]:
@@ -37,24 +44,61 @@ def set_controller_reference(owner: Object, child: dict[str, Any]) -> None:
     """Makes ``owner`` the controller of ``child`` (changed in place).
 
     Guarantees:
-        Other, non-controlling references stay; an older reference to the same uid is replaced.
+        Other, non-controlling references stay; an older reference to the same owner is replaced.
     Raises:
         ConfigError: the child has another controller, or the owner is in another namespace (an owner must be
             cluster-scoped or in its child's namespace: the garbage collector would delete the child at once).
     """
+    others = _others(owner, child)
+    for reference in others:
+        if reference.get("controller"):
+            metadata = child["metadata"]
+            raise ConfigError(
+                f"{child.get('kind')} {metadata.get('namespace', '')}/{metadata.get('name')} is controlled by "
+                f"{reference['kind']} {reference['name']} already"
+            )
+    child["metadata"]["ownerReferences"] = [*others, owner_reference(owner)]
+
+
+def set_owner_reference(owner: Object, child: dict[str, Any], *, block_owner_deletion: bool = False) -> None:
+    """Makes ``owner`` one of the owners of ``child`` (changed in place), and not its controller.
+
+    Guarantees:
+        Other references stay; an older reference to the same owner is replaced.
+    Raises:
+        ConfigError: as of `set_controller_reference`, for the namespaces.
+    """
+    reference = owner_reference(owner, controller=False, block_owner_deletion=block_owner_deletion)
+    child.setdefault("metadata", {})["ownerReferences"] = [*_others(owner, child), reference]
+
+
+def remove_owner_reference(owner: Object, child: dict[str, Any]) -> bool:
+    """Ends the ownership (``child`` changed in place), as owner or as controller; whether there was one."""
+    metadata = child.get("metadata") or {}
+    references = metadata.get("ownerReferences") or []
+    left = [each for each in references if not _refers_to(each, owner)]
+    if len(left) == len(references):
+        return False
+    metadata["ownerReferences"] = left
+    return True
+
+
+def _others(owner: Object, child: dict[str, Any]) -> list[dict[str, Any]]:
+    """The references to others than ``owner``, which must be able to own ``child``."""
     metadata = child.setdefault("metadata", {})
     namespace = metadata.get("namespace", "")
-    name = metadata.get("name") or metadata.get("generateName")
     if owner.namespace and owner.namespace != namespace:
+        name = metadata.get("name") or metadata.get("generateName")
         raise ConfigError(
             f"{owner.kind} {owner.key} cannot own {child.get('kind')} {namespace or '(cluster)'}/{name}: "
             "an owner with a namespace owns only objects of that namespace"
         )
-    references = [r for r in metadata.get("ownerReferences") or () if r.get("uid") != owner.uid]
-    for reference in references:
-        if reference.get("controller"):
-            raise ConfigError(
-                f"{child.get('kind')} {namespace}/{name} is controlled by "
-                f"{reference['kind']} {reference['name']} already"
-            )
-    metadata["ownerReferences"] = [*references, owner_reference(owner)]
+    return [each for each in metadata.get("ownerReferences") or () if not _refers_to(each, owner)]
+
+
+def _refers_to(reference: dict[str, Any], owner: Object) -> bool:
+    """By uid, or by name: an owner that was made anew takes the place of the one before it, as a newer version does."""
+    if reference.get("uid") == owner.uid:
+        return True
+    group, _ = split_api_version(str(reference.get("apiVersion") or ""))
+    return (group, reference.get("kind"), reference.get("name")) == (owner.gvk.group, owner.kind, owner.name)

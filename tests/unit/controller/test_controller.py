@@ -205,6 +205,7 @@ async def test_a_kind_the_server_does_not_serve_leaves_the_cache_unsynced_and_sa
         await task
 
 
+@pytest.mark.parity("2.5/owns-without-for", "2.5/no-watches")
 def test_a_reconciler_without_a_kind_says_what_to_write() -> None:
     class Nameless(Reconciler[Object]):
         async def reconcile(self, request: Request) -> None: ...

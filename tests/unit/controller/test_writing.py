@@ -14,13 +14,22 @@ from controllerkit.controller import (
     Finalizers,
     OperationResult,
     add_finalizer,
+    create_or_patch,
     create_or_update,
     has_finalizer,
     remove_finalizer,
     retry_on_conflict,
 )
-from controllerkit.errors import AlreadyExists, ConfigError, Conflict, NotFound
-from controllerkit.objects import Key, Object, kinds, owner_reference, set_controller_reference
+from controllerkit.errors import AlreadyExists, BadRequest, ConfigError, Conflict, NotFound
+from controllerkit.objects import (
+    Key,
+    Object,
+    kinds,
+    owner_reference,
+    remove_owner_reference,
+    set_controller_reference,
+    set_owner_reference,
+)
 from controllerkit.testing import VirtualClock
 from tests.unit.conftest import Website
 
@@ -104,7 +113,7 @@ def site(name: str = "a", namespace: str = "default", uid: str = "u1", version: 
 
 
 @pytest.mark.parity(
-    "2.5/owner-add", "2.5/owner-update", "2.5/owner-other-version", "2.5/owner-cross-namespace", "2.5/owner-taken"
+    "2.5/owner-controller-add", "2.5/owner-other-version", "2.5/owner-cross-namespace", "2.5/owner-taken"
 )
 def test_a_controller_reference_is_added_replaced_and_refused() -> None:
     child = config_map()
@@ -118,6 +127,28 @@ def test_a_controller_reference_is_added_replaced_and_refused() -> None:
         set_controller_reference(site(namespace="other"), config_map())
     set_controller_reference(site(namespace="", uid="u3"), fresh := config_map())
     assert fresh["metadata"]["ownerReferences"][0]["uid"] == "u3", "a cluster-scoped owner may own anything"
+
+
+@pytest.mark.parity("2.5/owner-add", "2.5/owner-update", "2.5/owner-cross-namespace", "2.5/owner-remove")
+def test_an_owner_is_added_beside_others_replaced_when_made_anew_and_removed() -> None:
+    child = config_map()
+    set_controller_reference(site("boss", uid="b"), child)
+    set_owner_reference(site(), child)
+    set_owner_reference(site(), child)
+    assert [(r["name"], r["controller"]) for r in child["metadata"]["ownerReferences"]] == [
+        ("boss", True),
+        ("a", False),
+    ]
+    set_owner_reference(site(uid="u2", version="v2"), child)
+    assert child["metadata"]["ownerReferences"][1:] == [
+        owner_reference(site(uid="u2", version="v2"), controller=False, block_owner_deletion=False)
+    ]
+    with pytest.raises(ConfigError, match="cannot own"):
+        set_owner_reference(site(namespace="other"), child)
+    assert remove_owner_reference(site(uid="u2"), child) is True
+    assert remove_owner_reference(site(uid="u2"), child) is False
+    assert remove_owner_reference(site("boss", uid="b"), child) is True
+    assert (child["metadata"]["ownerReferences"], remove_owner_reference(site(), {})) == ([], False)
 
 
 # -- create or update ----------------------------------------------------------------------------------------------
@@ -161,8 +192,81 @@ async def test_a_changed_status_goes_to_the_subresource_alone(websites: Client) 
     assert counting.writes == ["update Website a/status", "update Website a", "update Website a/status"]
 
 
-@pytest.mark.parity("2.5/create-or-update-rename", "2.5/create-or-update-errors")
-async def test_a_mutation_that_renames_and_one_that_raises_write_nothing(client: Client) -> None:
+@pytest.mark.parity("2.5/create-or-update-get-error", "2.5/create-or-patch-get-error")
+@pytest.mark.parametrize("write", [create_or_update, create_or_patch])
+async def test_where_it_cannot_be_read_nothing_is_written(client: Client, write: Any) -> None:
+    counting = Counting()
+    client.hooks.append(counting)
+    with pytest.raises(ConfigError):
+        await write(client, {"apiVersion": "nobody.dev/v1", "kind": "Nothing", "metadata": {"name": "a"}}, _keep)
+    unnamed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "default"}}
+    with pytest.raises(BadRequest):
+        await write(client, unnamed, _keep)
+    assert counting.writes == []
+
+
+def _keep(_: dict[str, Any]) -> None:
+    """Changes nothing."""
+
+
+@pytest.mark.parity(
+    "2.5/create-or-patch-creates",
+    "2.5/create-or-patch-changes",
+    "2.5/create-or-patch-no-op",
+    "2.5/create-or-patch-status-only",
+    "1d/create-or-update",
+)
+async def test_create_or_patch_sends_what_differs_and_overwrites_nobody(websites: Client) -> None:
+    counting = Counting()
+    websites.hooks.append(counting)
+    site = {"apiVersion": "example.dev/v1", "kind": "Website", "metadata": {"name": "a"}, "spec": {"x": 1}}
+    _, created = await create_or_patch(websites, site, _keep)
+    _, same = await create_or_patch(websites, site, _keep)
+    meanwhile = websites.without(counting)
+
+    async def with_another_writer(mutate: Any, field: str) -> tuple[Object, OperationResult]:
+        stale = await websites.get(Website, "a")
+        await meanwhile.patch(Website, "a", {"spec": {field: 7}})
+
+        class Stale(Client):
+            async def get(self, *_: Any, **__: Any) -> Object:
+                return stale
+
+        reader = websites.without()
+        reader.__class__ = Stale
+        return await create_or_patch(reader, site, mutate)
+
+    changed, updated = await with_another_writer(lambda each: each["spec"].update(x=2), "theirs")
+    assert changed.spec == {"x": 2, "theirs": 7}
+    _, only = await create_or_patch(websites, site, lambda each: each.update(status={"phase": "Up"}))
+    both, result = await create_or_patch(
+        websites, site, lambda each: (each["spec"].pop("theirs"), each.update(status={"phase": "Down"}))
+    )
+    assert (both.spec, both.status) == ({"x": 2}, {"phase": "Down"})
+    assert [each.value for each in (created, same, updated, only, result)] == [
+        "created",
+        "unchanged",
+        "updated",
+        "updatedStatusOnly",
+        "updatedStatus",
+    ]
+    assert counting.writes == [
+        "create Website a",
+        "patch Website a",
+        "patch Website a/status",
+        "patch Website a",
+        "patch Website a/status",
+    ]
+
+
+@pytest.mark.parity(
+    "2.5/create-or-update-rename",
+    "2.5/create-or-update-errors",
+    "2.5/create-or-patch-rename",
+    "2.5/create-or-patch-errors",
+)
+@pytest.mark.parametrize("write", [create_or_update, create_or_patch])
+async def test_a_mutation_that_renames_and_one_that_raises_write_nothing(client: Client, write: Any) -> None:
     def rename(each: dict[str, Any]) -> None:
         each["metadata"]["name"] = "other"
 
@@ -170,10 +274,14 @@ async def test_a_mutation_that_renames_and_one_that_raises_write_nothing(client:
         raise ValueError("no")
 
     with pytest.raises(ConfigError, match="mutate changed namespace and name"):
-        await create_or_update(client, config_map(), rename)
+        await write(client, config_map(), rename)
     with pytest.raises(ValueError, match="no"):
-        await create_or_update(client, config_map(), fail)
+        await write(client, config_map(), fail)
     assert (await client.list(kinds.CONFIG_MAP, "default")).items == []
+    await client.create(config_map())
+    with pytest.raises(ConfigError, match="mutate changed namespace and name"):
+        await write(client, config_map(), rename)
+    assert [each.name for each in (await client.list(kinds.CONFIG_MAP, "default")).items] == ["c"]
 
 
 # -- retry on conflict ---------------------------------------------------------------------------------------------

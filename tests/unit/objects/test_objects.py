@@ -28,12 +28,12 @@ from controllerkit.objects import (
 )
 
 
-def owner(namespace: str = "default", uid: str = "u1") -> Object:
+def owner(namespace: str = "default", uid: str = "u1", name: str = "w") -> Object:
     return Object.from_dict(
         {
             "apiVersion": "example.dev/v1",
             "kind": "Website",
-            "metadata": {"name": "w", "namespace": namespace, "uid": uid},
+            "metadata": {"name": name, "namespace": namespace, "uid": uid},
         }
     )
 
@@ -106,7 +106,7 @@ def test_a_second_controller_is_refused_and_the_first_named() -> None:
     set_controller_reference(owner(uid="u1"), child)
     assert len(child["metadata"]["ownerReferences"]) == 1  # type: ignore[call-overload]
     with pytest.raises(ConfigError, match="controlled by Website w already"):
-        set_controller_reference(owner(uid="u2"), child)
+        set_controller_reference(owner(name="x", uid="u2"), child)
     reference = controller_of(Object.from_dict(child))
     assert reference is not None
     assert reference.uid == "u1"
