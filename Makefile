@@ -38,8 +38,9 @@ test: setup system  ## everything that needs no built binaries
 	$(BIN)/python -m pytest tests/unit tests/conformance
 	$(BIN)/python -m pytest --doctest-modules controllerkit operators
 
-test-real: binaries system-cluster  ## conformance, node and operator on the real components; as root in containers too
+test-real: binaries system-cluster  ## all that speaks to an API server, on the real one; nodes, operators, containers
 	$(BIN)/python -m pytest tests/conformance --api=real
+	$(BIN)/python -m pytest tests/unit --api=real
 	$(BIN)/python -m pytest tests/real --bed=embedded --bed=real
 	@if [ "$$(id -u)" = 0 ]; then set -x; $(BIN)/python -m pytest tests/real/etcd/test_scenarios.py --bed=cluster; \
 	else echo "not root: the scenarios in the full cluster are left out"; fi

@@ -69,7 +69,10 @@ class HttpTransport:
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
-                yield _HttpResponse(response, self._credentials.server, request)
+                try:
+                    yield _HttpResponse(response, self._credentials.server, request)
+                finally:
+                    _cut(response)
 
     async def aclose(self) -> None:
         """Ends every connection."""
@@ -106,6 +109,16 @@ class _HttpResponse:
             if not chunk:
                 return
             yield chunk
+
+
+def _cut(response: aiohttp.ClientResponse) -> None:
+    """Ends a connection whose body was not read to its end, at once.
+
+    Left to itself, TLS would first wait for the peer's farewell, for half a minute if the peer is gone.
+    """
+    connection = response.connection
+    if connection is not None and connection.transport is not None:
+        connection.transport.abort()
 
 
 @contextmanager

@@ -33,10 +33,6 @@ STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--api", choices=("embedded", "real", "both"), default="embedded", help="which API server")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--api")

@@ -1,18 +1,22 @@
-"""The embedded API server and clients to it."""
+"""An API server and clients to it: the embedded one, with ``--api=real`` (or ``both``) the real kube-apiserver."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from controllerkit.apiserver import ApiServer
 from controllerkit.client import Client
-from controllerkit.errors import ApiError
-from controllerkit.runtime import wait_until
+from controllerkit.devcluster.binaries import BinaryCache
+from controllerkit.devcluster.control_plane import ControlPlane
+from controllerkit.errors import AlreadyExists
 from controllerkit.schema import Resource
+from tests.servers import KEPT_LABEL, RealServer, Server, served, tidy
 
 
 class Website(Resource, group="example.dev", version="v1"):
@@ -26,7 +30,7 @@ OPEN_SCHEMA = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 WEBSITE_CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
-    "metadata": {"name": "websites.example.dev"},
+    "metadata": {"name": "websites.example.dev", "labels": {KEPT_LABEL: "yes"}},
     "spec": {
         "group": "example.dev",
         "scope": "Namespaced",
@@ -46,14 +50,63 @@ WEBSITE_CRD = {
 }
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[ApiServer]:
-    async with ApiServer() as running:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    chosen = metafunc.config.getoption("--api")
+    if chosen != "embedded" and "server" in metafunc.fixturenames:
+        names = ("embedded", "real") if chosen == "both" else (chosen,)
+        metafunc.parametrize("server", [pytest.param(name, id=name) for name in names], indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On the real server run those that touch a server, but for those that say why they cannot."""
+    here = str(Path(__file__).parent)
+    chosen = config.getoption("--api")
+    left_out = []
+    for item in items:
+        if chosen == "embedded" or not str(item.path).startswith(here):
+            continue
+        callspec = getattr(item, "callspec", None)
+        on = callspec.params.get("server") if callspec is not None else None
+        if on is None and chosen == "real":
+            left_out.append(item)
+        elif on == "real" and (reason := item.get_closest_marker("embedded")) is not None:
+            item.add_marker(pytest.mark.skip(reason=f"on the embedded server only: {reason.args[0]}"))
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def plane(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ControlPlane | None]:
+    """The real control plane, where one is asked for; no controllers but its own."""
+    if request.config.getoption("--api") == "embedded":
+        yield None
+        return
+    async with ControlPlane(
+        cache=BinaryCache(), data_dir=tmp_path_factory.mktemp("plane"), with_controllers=False
+    ) as running:
+        async with RealServer(running).connected() as client:  # which a controller would make: Pods need it
+            await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
         yield running
 
 
 @pytest.fixture
-async def client(server: ApiServer, tmp_path: Path) -> AsyncIterator[Client]:
+async def server(request: pytest.FixtureRequest, plane: ControlPlane | None) -> AsyncIterator[Server]:
+    if getattr(request, "param", "embedded") == "embedded":
+        async with ApiServer() as running:
+            yield running
+        return
+    assert plane is not None
+    real = RealServer(plane)
+    async with real.connected() as client:
+        await tidy(client, keep="websites" in request.fixturenames)
+        yield real
+
+
+@pytest.fixture
+async def client(server: Server, tmp_path: Path) -> AsyncIterator[Client]:
     server.write_kubeconfig(tmp_path / "kubeconfig")
     async with await Client.connect(kubeconfig=tmp_path / "kubeconfig") as connected:
         yield connected
@@ -62,14 +115,7 @@ async def client(server: ApiServer, tmp_path: Path) -> AsyncIterator[Client]:
 @pytest.fixture
 async def websites(client: Client) -> Client:
     """A client to a server that serves websites."""
-    await client.create(WEBSITE_CRD)
-
-    async def served() -> bool:
-        try:
-            await client.list(Website)
-        except ApiError:
-            return False
-        return True
-
-    await wait_until(served, what="the CRD is served", timeout_s=5.0, interval_s=0.01)
+    with suppress(AlreadyExists):
+        await client.create(WEBSITE_CRD)
+    await served(client, Website)
     return client

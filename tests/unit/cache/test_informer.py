@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
-from controllerkit.apiserver import ApiServer
 from controllerkit.cache import Handler, Informer
 from controllerkit.client import Client
 from controllerkit.objects import Key, Object, kinds
 from controllerkit.runtime import cancel_and_wait, wait_until
+from tests.servers import Server, compact
 
 
 def config_map(name: str, **data: str) -> dict[str, Any]:
@@ -83,7 +83,7 @@ async def test_a_handler_that_raises_does_not_keep_the_event_from_the_others(cli
 
 
 async def test_after_history_is_compacted_while_it_was_away_deletes_and_adds_surface(
-    server: ApiServer, client: Client
+    server: Server, client: Client
 ) -> None:
     deleted: list[str] = []
     await client.create(config_map("goes"))
@@ -93,7 +93,7 @@ async def test_after_history_is_compacted_while_it_was_away_deletes_and_adds_sur
         pass
     await client.delete(kinds.CONFIG_MAP, "goes", "default")
     await client.create(config_map("comes"))
-    server.compact()
+    await compact(server)
     async with running(informer):
         await until(lambda: deleted == ["goes"], "the missed deletion")
         await until(lambda: Key("default", "comes") in informer.store, "the missed addition")

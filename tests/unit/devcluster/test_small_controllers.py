@@ -20,6 +20,8 @@ from controllerkit.runtime import cancel_and_wait, wait_until
 from tests.unit.devcluster.pods import pod
 from tests.unit.devcluster.test_hosts import member
 
+pytestmark = pytest.mark.embedded("they are the controllers of the embedded bed, beside its garbage collector")
+
 
 def node(name: str, *, ready: bool = True, labels: dict[str, str] | None = None, **spec: Any) -> Object:
     status = {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}

@@ -8,28 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
-from controllerkit.apiserver import ApiServer
 from controllerkit.client import Client
-from controllerkit.errors import ApiError, Invalid
-from controllerkit.runtime import wait_until
+from controllerkit.errors import Invalid
 from operators.etcd.api import EtcdCluster
+from tests import servers
 from tests.unit.etcd.made import running, status_of
 
 CRD = Path(__file__).resolve().parents[3] / "crds" / "etcdclusters.yaml"
 
 
 @pytest.fixture
-async def served(client: Client, server: ApiServer) -> Client:
+async def served(client: Client) -> Client:
     await client.create(yaml.safe_load(CRD.read_text()))
-
-    async def ready() -> bool:
-        try:
-            await client.list(EtcdCluster)
-        except ApiError:
-            return False
-        return True
-
-    await wait_until(ready, what="EtcdCluster is served", timeout_s=5.0)
+    await servers.served(client, EtcdCluster)
     return client
 
 

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from controllerkit.apiserver import ApiServer
 from controllerkit.cache import Informer
 from controllerkit.client import Client
 from controllerkit.errors import DeadlineExceeded, TransportError
@@ -18,6 +17,7 @@ from controllerkit.objects import Key, kinds
 from controllerkit.runtime import cancel_and_wait, wait_until
 from controllerkit.testing import Direction, FaultProxy
 from controllerkit.wire import HttpTransport, load_credentials
+from tests.servers import Server
 
 PATIENCE_S = 5.0
 """Only a bug waits so long."""
@@ -224,13 +224,13 @@ async def test_leaving_ends_every_connection_and_no_task_stays() -> None:
 
 
 @asynccontextmanager
-async def connected(server: ApiServer, folder: Path) -> AsyncIterator[tuple[Client, FaultProxy]]:
+async def connected(server: Server, folder: Path) -> AsyncIterator[tuple[Client, FaultProxy]]:
     """A client that reaches the server through a proxy only."""
     server.write_kubeconfig(folder / "kubeconfig")
     parts = urlsplit(server.url)
     async with FaultProxy(parts.hostname or "", parts.port or 0) as proxy:
         credentials = await load_credentials(kubeconfig=folder / "kubeconfig")
-        credentials.server = f"http://127.0.0.1:{proxy.port}"
+        credentials.server = f"{parts.scheme}://127.0.0.1:{proxy.port}"
         async with Client(HttpTransport(credentials), timeout_s=0.5) as client:
             yield client, proxy
 
@@ -239,7 +239,7 @@ def config_map(name: str) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}}
 
 
-async def test_a_client_tells_what_befell_it(server: ApiServer, tmp_path: Path) -> None:
+async def test_a_client_tells_what_befell_it(server: Server, tmp_path: Path) -> None:
     async with connected(server, tmp_path) as (client, proxy):
         await client.create(config_map("a"))
         proxy.half_open(new=True)
@@ -254,7 +254,7 @@ async def test_a_client_tells_what_befell_it(server: ApiServer, tmp_path: Path) 
         assert (await client.get(kinds.CONFIG_MAP, "a")).name == "a"
 
 
-async def test_an_informer_lives_through_dropped_connections(server: ApiServer, tmp_path: Path) -> None:
+async def test_an_informer_lives_through_dropped_connections(server: Server, tmp_path: Path) -> None:
     async with connected(server, tmp_path) as (client, proxy):
         informer = Informer(client, kinds.CONFIG_MAP, "default")
         task = asyncio.create_task(informer.run())

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from controllerkit.apiserver import ApiServer
 from controllerkit.client import Client
 from controllerkit.errors import (
     AlreadyExists,
@@ -39,10 +38,12 @@ from controllerkit.testing import (
     wrong_kind,
 )
 from controllerkit.wire import HttpTransport, load_credentials
+from tests.servers import Server
 
 
 def config_map(name: str = "a") -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}}
+    metadata = {"name": name, "namespace": "default", "labels": {"of": "this"}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def clock() -> VirtualClock:
 
 
 @pytest.fixture
-async def faulty(server: ApiServer, tmp_path: Path, clock: VirtualClock) -> FaultyTransport:
+async def faulty(server: Server, tmp_path: Path, clock: VirtualClock) -> FaultyTransport:
     server.write_kubeconfig(tmp_path / "kubeconfig")
     return FaultyTransport(HttpTransport(await load_credentials(kubeconfig=tmp_path / "kubeconfig")), clock=clock)
 
@@ -110,10 +111,12 @@ async def test_a_stale_list_is_an_earlier_answer(faulty: FaultyTransport, client
 
 async def events(client: Client) -> list[str]:
     seen: list[str] = []
-    async with client.watch(kinds.CONFIG_MAP, "default", send_initial_events=True, timeout_s=1.0) as stream:
+    async with client.watch(kinds.CONFIG_MAP, "default", label_selector="of=this", send_initial_events=True) as stream:
         try:
-            async for batch in stream.batches():
-                seen += [f"{event.type} {event.object.name}" for event in batch if event.type != "BOOKMARK"]
+            async for event in stream:
+                if event.type == "BOOKMARK":
+                    break
+                seen.append(f"{event.type} {event.object.name}")
         except (Expired, MalformedObject) as error:
             seen.append(type(error).__name__)
     return seen
