@@ -2,6 +2,7 @@
 
 from controllerkit.cache.informer import Handler, Informer, Registration, Transform
 from controllerkit.cache.informers import Informers
+from controllerkit.cache.machine import ReflectorOptions
 from controllerkit.cache.overlay import Overlay, Reader, Unsettled, outcome_unknown
 from controllerkit.cache.store import BY_CONTROLLER, Change, IndexFunction, Store, by_controller
 from controllerkit.cache.union import StoreView, UnionStore
@@ -15,6 +16,7 @@ __all__ = [
     "Informers",
     "Overlay",
     "Reader",
+    "ReflectorOptions",
     "Registration",
     "Store",
     "StoreView",

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from controllerkit.cache import machine
+from controllerkit.cache.machine import ReflectorOptions, State
+from controllerkit.cache.reflector import Reflector, Sink
 from controllerkit.cache.store import Change, IndexFunction, Store
-from controllerkit.client import WATCH_IDLE_S, Client, KindLike, WatchEvent
-from controllerkit.errors import ConfigError, ControllerkitError, DeadlineExceeded
-from controllerkit.objects import Kind, Object
+from controllerkit.client import Client, KindLike, WatchEvent
+from controllerkit.errors import ConfigError, DeadlineExceeded, Gone
+from controllerkit.objects import Object
 from controllerkit.runtime import Clock, SystemClock, cancel_and_wait, get_logger
 
 __all__ = ["Handler", "Informer", "Registration", "Transform"]
@@ -22,9 +22,6 @@ Transform = Callable[[Object], Object]
 
 RESYNC_MIN_S: Final = 1.0
 """client-go ``minimumResyncPeriod``."""
-
-WATCH_TIMEOUT_MIN_S: Final = 300.0
-"""client-go ``minWatchTimeout``: the server is asked to end a watch after one to two times this."""
 
 
 def _ignore(*_: object) -> None:
@@ -85,6 +82,8 @@ class Informer:
         metadata_only: only kind, apiVersion and metadata are fetched.
         transform: changes each object before it is stored, such as by dropping what nobody reads; it must give the
             same for its own result. An object it raises on is logged and stored as it came: losing it would be worse.
+        on_error: called for everything that failed and is tried again, and for each event that was skipped; None: it
+            is logged. Either way ``failures`` counts it and ``last_error`` keeps it.
     """
 
     def __init__(
@@ -101,6 +100,8 @@ class Informer:
         keep_managed_fields: bool = False,
         metadata_only: bool = False,
         transform: Transform | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+        options: ReflectorOptions | None = None,
     ) -> None:
         self.kind = kind
         self.namespace = namespace
@@ -115,16 +116,33 @@ class Informer:
         self.last_error: Exception | None = None
         self._client = client
         self._clock = clock or SystemClock()
-        self._rng = rng or Random()
         self._log = (log or get_logger()).bind(informer=str(kind if not isinstance(kind, type) else kind.__name__))
         self._registrations: list[Registration] = []
         self._resyncs: dict[Registration, asyncio.Task[None]] = {}
         self._running = False
         self._heard_at: float | None = None
         self._synced = asyncio.Event()
-        self._state: machine.State = machine.Empty()
-        self._streams = AsyncExitStack()
-        self._batches: Any = None
+        self._on_error = on_error
+        sink = Sink(
+            keep=self._kept,
+            replace=self._replace,
+            apply=self._apply,
+            publish=self._publish,
+            failed=self._failed,
+            late=self._late,
+        )
+        self._reflector = Reflector(
+            client,
+            kind,
+            namespace,
+            sink,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            metadata_only=metadata_only,
+            options=options or ReflectorOptions(),
+            clock=self._clock,
+            rng=rng or Random(),
+        )
 
     @property
     def has_synced(self) -> bool:
@@ -132,9 +150,9 @@ class Informer:
         return self._synced.is_set()
 
     @property
-    def state(self) -> machine.State:
+    def state(self) -> State:
         """Where the reflector stands."""
-        return self._state
+        return self._reflector.state
 
     def staleness_s(self, now: float) -> float:
         """Seconds since the server last proved that the cache is current, by a list, an event or a bookmark.
@@ -205,22 +223,15 @@ class Informer:
 
     async def run(self) -> None:
         """Lists and watches until cancelled. Run again, it goes on from what it has."""
-        event: machine.Event = machine.Started()
-        self._state = machine.Empty(self._state.memory)
         self._running = True
         for registration in self._registrations:
             self._start_resync(registration)
         try:
-            while True:
-                self._state, effects = machine.step(self._state, event, self._clock.monotonic())
-                for effect in effects[:-1]:
-                    self._do(effect)
-                event = await self._await(effects[-1])
+            await self._reflector.run()
         finally:
             self._running = False
             resyncs, self._resyncs = list(self._resyncs.values()), {}
             await cancel_and_wait(*resyncs)
-            await self._close_stream()
 
     def clear(self) -> None:
         """Forgets everything, telling handlers of a deletion for each object; for one that is not running."""
@@ -228,53 +239,72 @@ class Informer:
             self._dispatch(change, initial=False)
         self._synced.clear()
         self._heard_at = None
-        self._state = machine.Empty()
+        self._reflector.forget()
 
     async def differences(self) -> list[str]:
-        """Holds the cache against a fresh list, as client-go's consistency detector does; a line for each difference.
+        """Holds the cache against a list of its very version, as client-go's consistency detector does.
 
-        What changed while the list was under way is no difference only if nothing else writes: use it when it is
-        quiet. Costs a whole list.
+        A line for each difference; none means equal. Writes meanwhile do no harm. Costs a whole list.
+
+        Raises:
+            ApiError, TransportError: the list failed. Expired is tried again, at the version of that moment.
         """
-        page = await self._client.list_all(
-            self.kind, self.namespace, label_selector=self.label_selector, field_selector=self.field_selector
-        )
+        while True:
+            version = self.store.version
+            cached = {value.key: value.resource_version for value in self.store.list()}
+            try:
+                page = await self._client.list_all(
+                    self.kind,
+                    self.namespace,
+                    label_selector=self.label_selector,
+                    field_selector=self.field_selector,
+                    resource_version=version,
+                    resource_version_match="Exact",
+                    metadata_only=True,
+                )
+                break
+            except Gone:
+                if self.store.version == version:
+                    raise
         fresh = {value.key: value.resource_version for value in page.items}
-        cached = {value.key: value.resource_version for value in self.store.list()}
         return [
             f"{self.kind} {key}: cached at {cached.get(key, 'nothing')}, the server has {fresh.get(key, 'nothing')}"
             for key in sorted(fresh.keys() | cached.keys())
             if fresh.get(key) != cached.get(key)
         ]
 
-    # -- effects that do not wait ---------------------------------------------------------------------------------
+    # -- what the reflector tells ----------------------------------------------------------------------------------
 
-    def _do(self, effect: machine.Effect) -> None:
-        match effect:
-            case machine.Replace(objects):
-                for change in self.store.replace(objects):
-                    self._dispatch(change, initial=not self.has_synced)
-                self._synced.set()
-            case machine.Apply(events):
-                self._apply(events)
-            case machine.Publish(version):
-                self.store.version = version
-                self._heard_at = self._clock.monotonic()
-                self.on_progress()
-            case machine.Log(name, error):
-                self.failures += 1
-                self.last_error = error or self.last_error
-                self._log.warning(name, error=str(error) if error else None)
-            case _:
-                raise AssertionError(f"{effect!r} waits, so it must be the last effect of a step")
+    def _replace(self, objects: list[Object]) -> None:
+        for change in self.store.replace(objects):
+            self._dispatch(change, initial=not self.has_synced)
+        self._synced.set()
 
     def _apply(self, events: list[WatchEvent]) -> None:
         for event in events:
-            change = self.store.apply(event)
+            try:
+                change = self.store.apply(event)
+            except Exception:  # an index function's bug must not keep back the events that follow
+                self._log.exception("store_failed", object=str(event.object.key))
+                continue
             if change is not None:
                 self._dispatch(change, initial=False)
-            elif event.type != "DELETED":
-                self._log.warning("unknown_event_type", type=event.type, object=str(event.object.key))
+
+    def _publish(self, version: str) -> None:
+        self.store.version = version
+        self._heard_at = self._clock.monotonic()
+        self.on_progress()
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self.failures += 1
+        self.last_error = error
+        if self._on_error is None:
+            self._log.warning(what, error=f"{type(error).__name__}: {error}")
+        else:
+            self._call(self._on_error, error)
+
+    def _late(self, waited_s: float) -> None:
+        self._log.warning("initial_events_not_ended", waited_s=waited_s)
 
     def _dispatch(self, change: Change, *, initial: bool) -> None:
         for registration in tuple(self._registrations):
@@ -292,57 +322,12 @@ class Informer:
         except Exception:  # a handler's bug must not stop the others
             self._log.exception("handler_failed", handler=getattr(function, "__qualname__", repr(function)))
 
-    # -- effects that wait ----------------------------------------------------------------------------------------
+    # -- what is kept ----------------------------------------------------------------------------------------------
 
-    async def _await(self, effect: machine.Effect) -> machine.Event:
-        try:
-            match effect:
-                case machine.Wait(base_s):
-                    await self._close_stream()
-                    await self._clock.sleep(base_s + self._rng.random() * base_s)
-                    return machine.Woke()
-                case machine.ListPage():
-                    await self._close_stream()
-                    return await self._list(effect)
-                case machine.OpenWatch():
-                    await self._close_stream()
-                    await self._open(effect)
-                    return machine.Opened()
-                case machine.Read():
-                    batch = await anext(self._batches, None)
-                    return machine.Closed() if batch is None else machine.Received(self._trimmed(batch))
-                case _:
-                    raise AssertionError(f"{effect!r} does not wait, so it cannot be the last effect of a step")
-        except ControllerkitError as error:
-            return machine.Failed(error)
-
-    async def _list(self, effect: machine.ListPage) -> machine.PageListed:
-        page = await self._client.list(
-            self.kind,
-            self.namespace,
-            label_selector=self.label_selector,
-            field_selector=self.field_selector,
-            resource_version=effect.version,
-            limit=effect.limit,
-            continue_token=effect.continue_token,
-            metadata_only=self.metadata_only,
-        )
-        return machine.PageListed(self._stored(page.items), page.resource_version, page.continue_token)
-
-    def _trimmed(self, batch: list[WatchEvent]) -> list[WatchEvent]:
-        if self._keep_managed_fields and self.transform is None:
-            return batch
-        values = self._stored([each.object for each in batch])
-        return [WatchEvent(each.type, value) for each, value in zip(batch, values, strict=True)]
-
-    def _stored(self, values: list[Object]) -> list[Object]:
-        """As they are kept."""
-        if self.metadata_only and isinstance(self.kind, Kind):
-            for each in values:  # they call themselves PartialObjectMetadata
-                each.kind, each.api_version = self.kind.kind, self.kind.api_version
+    def _kept(self, value: Object) -> Object:
         if not self._keep_managed_fields:
-            values = [each.without_managed_fields() for each in values]
-        return values if self.transform is None else [self._transformed(each, self.transform) for each in values]
+            value = value.without_managed_fields()
+        return value if self.transform is None else self._transformed(value, self.transform)
 
     def _transformed(self, value: Object, transform: Transform) -> Object:
         try:
@@ -350,26 +335,3 @@ class Informer:
         except Exception:  # whatever it is, the object itself is still the truth
             self._log.exception("transform_failed", object=str(value.key))
             return value
-
-    async def _open(self, effect: machine.OpenWatch) -> None:
-        stream = await self._streams.enter_async_context(
-            self._client.watch(
-                self.kind,
-                self.namespace,
-                resource_version=effect.version,
-                label_selector=self.label_selector,
-                field_selector=self.field_selector,
-                send_initial_events=effect.initial,
-                timeout_s=WATCH_TIMEOUT_MIN_S * (1.0 + self._rng.random()),
-                idle_timeout_s=WATCH_IDLE_S,
-                metadata_only=self.metadata_only,
-            )
-        )
-        self._batches = stream.batches()
-
-    async def _close_stream(self) -> None:
-        batches, self._batches = self._batches, None
-        if batches is not None:
-            await batches.aclose()
-        await self._streams.aclose()
-        self._streams = AsyncExitStack()

@@ -6,6 +6,7 @@ import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
@@ -15,7 +16,7 @@ import msgspec
 from controllerkit.client.hooks import Verb, Write, WriteHook
 from controllerkit.client.mapper import RestMapper
 from controllerkit.client.stream import WatchStream
-from controllerkit.errors import ApiError, BadRequest, MalformedObject, api_error
+from controllerkit.errors import ApiError, BadRequest, Gone, MalformedObject, api_error
 from controllerkit.objects import GVK, Key, Kind, Object
 from controllerkit.runtime import Clock, SystemClock
 from controllerkit.schema import Resource
@@ -38,7 +39,9 @@ RETRIES_MAX: Final = 10
 WATCH_IDLE_S: Final = 150.0
 """A server sends a bookmark about once a minute; two missed ones and a half are a dead connection."""
 
-WATCH_IDLE_MARGIN_S: Final = 15.0
+WATCH_MARGIN_S: Final = 15.0
+"""How long a server may take longer than the time it was asked to end a watch after."""
+
 DEFAULT_FIELD_MANAGER: Final = "controllerkit"
 METADATA_ONLY: Final = "application/json;as={};g=meta.k8s.io;v=v1"
 """The media type of an answer reduced to its metadata (apimachinery ``PartialObjectMetadata`` and its list)."""
@@ -223,28 +226,42 @@ class Client:
         return decode_list(answer, resolved)
 
     async def list_all(
-        self, kind: KindLike, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
+        self,
+        kind: KindLike,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+        resource_version_match: str = "",
+        metadata_only: bool = False,
     ) -> ObjectList:
         """The whole list, fetched in pages of one consistent snapshot.
 
+        Where that snapshot is compacted between two pages, the list is asked for once more, in one piece (client-go
+        ``tools/pager``, ``FullListIfExpired``).
+
         Raises:
-            Expired: the snapshot was compacted between two pages; list again.
+            Expired: ``resource_version`` is no longer served.
         """
-        items: list[Object] = []
-        token, version = "", ""
-        while True:
-            page = await self.list(
-                kind,
-                namespace,
-                label_selector=label_selector,
-                field_selector=field_selector,
-                limit=PAGE_SIZE,
-                continue_token=token,
-            )
+        ask = partial(
+            self.list,
+            kind,
+            namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            metadata_only=metadata_only,
+        )
+        ask_first = partial(ask, resource_version=resource_version, resource_version_match=resource_version_match)
+        page = await ask_first(limit=PAGE_SIZE)
+        items, first = page.items, page.resource_version
+        while page.continue_token:
+            try:
+                page = await ask(limit=PAGE_SIZE, continue_token=page.continue_token)
+            except Gone:
+                return await ask_first()
             items += page.items
-            version, token = version or page.resource_version, page.continue_token
-            if not token:
-                return ObjectList(items=items, resource_version=version)
+        return ObjectList(items=items, resource_version=first)
 
     @asynccontextmanager
     async def watch(
@@ -263,7 +280,8 @@ class Client:
         """Opens a watch with bookmarks; iterate over what it yields. ``metadata_only`` as of ``list``.
 
         ``timeout_s`` is asked of the server; ``idle_timeout_s`` bounds the silence on our side, after which
-        DeadlineExceeded is raised (None: ``timeout_s`` and a margin, else ``WATCH_IDLE_S``).
+        DeadlineExceeded is raised (None: ``timeout_s`` and a margin, else ``WATCH_IDLE_S``). It is raised too where
+        something still comes after ``timeout_s`` and a margin: a server keeps its time, so that is no server.
         """
         resolved = await self.kind_of(kind)
         query = {
@@ -277,7 +295,8 @@ class Client:
             "timeoutSeconds": str(int(timeout_s)) if timeout_s else "",
         }
         path = with_query(resolved.path(namespace), query)
-        silence_s = idle_timeout_s or (timeout_s + WATCH_IDLE_MARGIN_S if timeout_s else WATCH_IDLE_S)
+        ends_at = self._clock.monotonic() + timeout_s + WATCH_MARGIN_S if timeout_s else float("inf")
+        silence_s = idle_timeout_s or (timeout_s + WATCH_MARGIN_S if timeout_s else WATCH_IDLE_S)
         request = WireRequest(
             method="GET",
             path=path,
@@ -288,7 +307,8 @@ class Client:
         async with self._transport.send(request) as response:
             if response.status != 200:
                 raise await _error_of(response, request)
-            yield WatchStream(response.chunks(), resolved.gvk, f"WATCH {path.partition('?')[0]}")
+            what = f"WATCH {path.partition('?')[0]}"
+            yield WatchStream(response.chunks(), resolved.gvk, what, clock=self._clock, ends_at=ends_at)
 
     # -- writes --------------------------------------------------------------------------------------------------
 

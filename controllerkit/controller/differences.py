@@ -83,6 +83,11 @@ def _changes(path: str, before: Any, after: Any) -> Iterator[FieldChange]:
 
 
 def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON: true is not 1, however deep."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 

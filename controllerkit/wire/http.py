@@ -109,6 +109,7 @@ class _HttpResponse:
             if not chunk:
                 return
             yield chunk
+            del chunk
 
 
 def _cut(response: aiohttp.ClientResponse) -> None:

@@ -2,7 +2,8 @@
 
     python -m tests.parity.table
 
-A row claims nothing by itself: it is the marks ``@pytest.mark.parity(id, ...)`` in ``tests/`` that fill it.
+A row claims nothing by itself: it is the marks ``@pytest.mark.parity(id, ...)`` in ``tests/`` that fill it, and in
+transcripts the comments ``# parity: id ...``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 TESTS: Final = Path(__file__).parent.parent
+TRANSCRIPT_MARK: Final = "# parity: "
 PAGE: Final = TESTS.parent / "docs" / "parity.md"
 PEERS: Final = ("client-go, controller-runtime", "kube-rs", "JOSDK", "kopf")
 FEATURES: Final = {
@@ -95,6 +97,10 @@ def read() -> Parity:
     for file in sorted(TESTS.rglob("test_*.py")):
         for mark, test in _marks(ast.parse(file.read_text())):
             shown.setdefault(mark, []).append(f"{file.relative_to(TESTS)}::{test}")
+    for file in sorted((TESTS / "scenarios").rglob("*.txt")):
+        for line in file.read_text().splitlines():
+            for mark in line.removeprefix(TRANSCRIPT_MARK).split() if line.startswith(TRANSCRIPT_MARK) else ():
+                shown.setdefault(mark, []).append(f"{file.relative_to(TESTS)}::{file.stem}.txt")
     return Parity(rows, shown)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,22 @@ from hypothesis import strategies as st
 
 from controllerkit.cache import machine as m
 from controllerkit.client import WatchEvent
-from controllerkit.errors import ConnectError, Expired, Forbidden, InternalError, TooManyRequests, TransportError
+from controllerkit.errors import (
+    ApiError,
+    BadRequest,
+    ConfigError,
+    ConnectError,
+    Expired,
+    Forbidden,
+    InternalError,
+    Invalid,
+    MalformedObject,
+    ServerTimeout,
+    TooManyRequests,
+    TransportError,
+)
 from controllerkit.objects import Object
+from controllerkit.runtime import BackoffOptions
 from controllerkit.testing import run_scenario
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "scenarios" / "reflector").glob("*.txt"))
@@ -26,11 +41,18 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "refused": lambda: ConnectError("connection refused", refused=True),
     "broken": lambda: TransportError("connection reset"),
     "too-large": lambda: InternalError("Too large resource version: 5, current: 3"),
+    "too-large-cause": lambda: ServerTimeout(
+        "the server could not answer in time", details={"causes": [{"reason": "ResourceVersionTooLarge"}]}
+    ),
+    "unreadable": lambda: ApiError("cannot read the stored object", code=500, reason="StorageReadError"),
+    "malformed": lambda: MalformedObject("not a watch event"),
+    "400": lambda: BadRequest("invalid resource version"),
+    "422": lambda: Invalid("sendInitialEvents is forbidden"),
 }
 
 
-def obj(name: str, version: str, *, end: bool = False) -> Object:
-    annotations = {m.INITIAL_EVENTS_END: "true"} if end else {}
+def obj(name: str, version: str, *, end: str = "") -> Object:
+    annotations = {m.INITIAL_EVENTS_END: end} if end else {}
     return Object.from_dict({"metadata": {"name": name, "resourceVersion": version, "annotations": annotations}})
 
 
@@ -53,6 +75,9 @@ class Reflector:
         words = [word for word in rest if "=" not in word]
         now = float(options.get("at", 0))
         match command:
+            case "options":
+                self.state = m.Empty(m.Memory(options=self.options(options)))
+                return []
             case "start":
                 event: m.Event = m.Started()
             case "listed":
@@ -74,11 +99,18 @@ class Reflector:
         return [self.told(effect) for effect in effects]
 
     @staticmethod
+    def options(given: dict[str, str]) -> m.ReflectorOptions:
+        numbers = {name: float(value) for name, value in given.items()}
+        backoff = {name.removeprefix("backoff."): numbers.pop(name) for name in given if name.startswith("backoff.")}
+        whole = {name: int(numbers.pop(name)) for name in given if name in ("page_size", "streaming")}
+        return m.ReflectorOptions(backoff=BackoffOptions(**backoff), **whole, **numbers)
+
+    @staticmethod
     def event(word: str) -> WatchEvent:
         kind, _, rest = word.partition(":")
         name, _, version = rest.partition("@")
-        if kind == "END":
-            return WatchEvent("BOOKMARK", obj("", version, end=True))
+        if kind in ("END", "NOEND"):
+            return WatchEvent("BOOKMARK", obj("", version, end="true" if kind == "END" else "false"))
         return WatchEvent(kind, obj(name, version))
 
     @staticmethod
@@ -90,8 +122,8 @@ class Reflector:
                 return f"watch rv={version!r}" + (" with initial events" if initial else "")
             case m.Read():
                 return "read"
-            case m.Wait(base_s):
-                return f"wait {base_s:g}..{2 * base_s:g} s"
+            case m.Wait(base_s, jitter):
+                return f"wait {base_s:g}..{base_s * (1 + jitter):g} s"
             case m.Replace(objects):
                 return "replace " + (" ".join(sorted(o.name for o in objects)) or "with nothing")
             case m.Apply(events):
@@ -103,7 +135,7 @@ class Reflector:
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
-def test_scenario(path: Path, rewrite: bool) -> None:
+def test_transcript(path: Path, rewrite: bool) -> None:
     assert run_scenario(path, Reflector(), rewrite=rewrite) > 0
 
 
@@ -118,7 +150,9 @@ def possible(state: m.State) -> st.SearchStrategy[m.Event]:
     changes = st.builds(
         lambda k, n, v: WatchEvent(k, obj(n, v)), st.sampled_from(["ADDED", "MODIFIED", "DELETED"]), names, versions
     )
-    marks = st.builds(lambda v, end: WatchEvent("BOOKMARK", obj("", v, end=end)), versions, st.booleans())
+    marks = st.builds(
+        lambda v, end: WatchEvent("BOOKMARK", obj("", v, end=end)), versions, st.sampled_from(["", "true", "false"])
+    )
     received = st.lists(changes | marks, min_size=1, max_size=4).map(m.Received)
     pages = st.builds(
         lambda names_, v, token: m.PageListed([obj(n, v) for n in names_], v, token),
@@ -156,9 +190,16 @@ def test_every_path_keeps_the_rules_of_effects(data: st.DataObject) -> None:
             if isinstance(effect, m.Publish) and isinstance(event, m.PageListed):
                 assert any(isinstance(before, m.Replace) for before in effects[:position])
         waits = [effect.base_s for effect in effects if isinstance(effect, m.Wait)]
-        assert all(m.BACKOFF_INITIAL_S <= wait_s <= m.BACKOFF_MAX_S for wait_s in waits)
+        assert all(BackoffOptions().initial_s <= wait_s <= BackoffOptions().max_s for wait_s in waits)
         if isinstance(state, m.Backoff):
             assert state.until > now
+
+
+@pytest.mark.parity("2.1/watch-timeout-within-bounds")
+@pytest.mark.parametrize("wrong", [{"watch_timeout_min_s": 299}, {"page_size": -1}, {"watch_idle_s": 0}])
+def test_options_that_cannot_work_are_refused_with_the_value(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(wrong))}.*{next(iter(wrong.values()))}"):
+        m.ReflectorOptions(**wrong)
 
 
 def test_an_event_that_cannot_happen_is_a_bug_of_the_driver() -> None:

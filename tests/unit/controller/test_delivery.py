@@ -11,7 +11,6 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from controllerkit import Client, Key, Object, Owns, Reconciler, Request, Result, TerminalError, Watch, kinds
-from controllerkit.cache import machine
 from controllerkit.controller import ChangeEvent, ControllerMetrics, on, outcome_of
 from controllerkit.controller.delivery import Delivery, told_of_other, told_of_primary
 from controllerkit.controller.handlers import enqueue_mapped, enqueue_self
@@ -179,9 +178,9 @@ async def test_a_deletion_that_the_watch_missed_is_told_by_the_next_list(website
     informer = loop.informers.get(Website.resource_kind())
     metadata = {"name": "a", "namespace": "default", "resourceVersion": "5", "uid": "u"}
     site = Object.from_dict({"apiVersion": "example.dev/v1", "kind": "Website", "metadata": metadata})
-    informer._do(machine.Replace((site,)))
+    informer._replace([site])
     await settle()
-    informer._do(machine.Replace(()))
+    informer._replace([])
     await settle()
     requests = loop.controller.reconciler.requests  # type: ignore[attr-defined]
     assert [(each.key, set(each.reasons)) for each in requests] == [(A, {"added"}), (A, {"deleted"})]
