@@ -428,7 +428,11 @@ class Client:
     # -- below the verbs -----------------------------------------------------------------------------------------
 
     async def request_json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Any other endpoint: sends JSON, returns decoded JSON."""
+        """Any other endpoint: sends JSON, returns decoded JSON. No hook is asked; ``dry_run`` counts here too."""
+        if self.dry_run and method != "GET":
+            path += f"{'&' if '?' in path else '?'}dryRun=All"
+            if method == "DELETE" and body is not None:
+                body = {**body, "dryRun": ["All"]}  # the server then reads no query
         return msgspec.json.decode(
             await self._exchange(method, path, None if body is None else msgspec.json.encode(body))
         )

@@ -2,11 +2,13 @@
 
 from controllerkit.controller.children import AppliedMemory, Children, covers
 from controllerkit.controller.controller import Controller, InFlight
+from controllerkit.controller.differences import FieldChange, field_changes, merge_patch
 from controllerkit.controller.failing import Failing, FailureLedger
 from controllerkit.controller.finalizers import Finalizers, add_finalizer, has_finalizer, remove_finalizer
 from controllerkit.controller.handlers import EventHandler, enqueue_mapped, enqueue_owner, enqueue_self
 from controllerkit.controller.metrics import ControllerMetrics
-from controllerkit.controller.planning import Action, EventNote, Plan, PlanningReconciler
+from controllerkit.controller.plan import Action, EventNote, Plan
+from controllerkit.controller.planning import PlanningReconciler
 from controllerkit.controller.predicates import (
     ChangeEvent,
     Predicate,
@@ -21,8 +23,10 @@ from controllerkit.controller.predicates import (
     resource_version_changed,
     what_changed,
 )
+from controllerkit.controller.preview import PlannedWrite, Preview, as_data, as_text
 from controllerkit.controller.readiness import waits_for
 from controllerkit.controller.reconciler import Reconciler
+from controllerkit.controller.rehearsal import Rehearsal
 from controllerkit.controller.result import Owns, Request, Result, Watch, outcome_of
 from controllerkit.controller.sources import Channel, Poll, Sink, Source, Stream
 from controllerkit.controller.writing import OperationResult, create_or_patch, create_or_update, retry_on_conflict
@@ -39,15 +43,19 @@ __all__ = [
     "EventNote",
     "Failing",
     "FailureLedger",
+    "FieldChange",
     "Finalizers",
     "InFlight",
     "OperationResult",
     "Owns",
     "Plan",
+    "PlannedWrite",
     "PlanningReconciler",
     "Poll",
     "Predicate",
+    "Preview",
     "Reconciler",
+    "Rehearsal",
     "Request",
     "Result",
     "Sink",
@@ -58,16 +66,20 @@ __all__ = [
     "all_of",
     "annotations_changed",
     "any_of",
+    "as_data",
+    "as_text",
     "covers",
     "create_or_patch",
     "create_or_update",
     "enqueue_mapped",
     "enqueue_owner",
     "enqueue_self",
+    "field_changes",
     "generation_changed",
     "has_finalizer",
     "labels_changed",
     "matches_labels",
+    "merge_patch",
     "not_",
     "on",
     "outcome_of",

@@ -23,6 +23,7 @@ from controllerkit.controller.failing import Failing, FailureLedger, named, told
 from controllerkit.controller.handlers import enqueue_owner, enqueue_self
 from controllerkit.controller.metrics import ControllerMetrics
 from controllerkit.controller.predicates import ChangeEvent
+from controllerkit.controller.preview import Preview, preview_of
 from controllerkit.controller.reconciler import Reconciler
 from controllerkit.controller.result import Forget, Owns, Request, RequeueAfter, Result, Retry, Watch, outcome_of
 from controllerkit.controller.sources import Source
@@ -154,7 +155,8 @@ class Controller:
             else:
                 self._start_source(watched)
         elif watched.optional:
-            self._spawn(self._follow_optional(watched), f"{self.name} waits for {watched.kind}")
+            present = await self._look_for(watched, None)
+            self._spawn(self._follow_optional(watched, present), f"{self.name} waits for {watched.kind}")
         else:
             await self._declare_watched(watched)
 
@@ -180,19 +182,23 @@ class Controller:
         informer.add_handler(handler)
         return await self.reconciler.client.kind_of(informer.kind)
 
-    async def _follow_optional(self, watched: Owns | Watch) -> None:
+    async def _follow_optional(self, watched: Owns | Watch, present: Kind | None) -> None:
         """Watches a kind while it is served."""
-        present: Kind | None = None
         while True:
-            served = await self._served(watched.kind)
-            if served and present is None:
-                present = await self._declare_watched(watched)
-                self._log.info("optional_kind_appeared", kind=str(present))
-            elif present is not None and served is False:
-                self._log.info("optional_kind_went", kind=str(present))
-                await self._informers.remove(present)
-                present = None
             await self.clock.sleep(OPTIONAL_KIND_POLL_S)
+            present = await self._look_for(watched, present)
+
+    async def _look_for(self, watched: Owns | Watch, present: Kind | None) -> Kind | None:
+        """Begins to watch a kind that has come, and ends it for one that has gone; the kind while it is there."""
+        served = await self._served(watched.kind)
+        if served and present is None:
+            present = await self._declare_watched(watched)
+            self._log.info("optional_kind_appeared", kind=str(present))
+        elif present is not None and served is False:
+            self._log.info("optional_kind_went", kind=str(present))
+            await self._informers.remove(present)
+            present = None
+        return present
 
     async def _served(self, kind: KindLike) -> bool | None:
         """Whether the server serves ``kind``; None where it did not say."""
@@ -274,9 +280,39 @@ class Controller:
             raise
         finally:
             self._stopping = True
-            await cancel_and_wait(*workers, *self._beside, *([self._warm] if self._warm else []))
-            if self._threads is not None:
-                self._threads.shutdown(wait=False)
+            await cancel_and_wait(*workers)
+            await self.close()
+
+    async def close(self) -> None:
+        """Ends everything that `declare` and `warm_up` began; `run` does so by itself."""
+        await cancel_and_wait(*self._beside, *([self._warm] if self._warm else []))
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+
+    async def rehearse(self) -> list[Preview]:
+        """Passes every primary in the cache once through the reconciler, in a dry run; what each pass would do.
+
+        Raises:
+            ConfigError: the manager makes no dry run.
+            ApiError: what is there could not be read for comparison.
+        """
+        rehearsal = self.reconciler.rehearsal
+        if rehearsal is None:
+            raise ConfigError(f"controller {self.name}: rehearse() is for a dry run: Manager(..., dry_run=True)")
+        kind = self.reconciler.primary_kind()
+        previews = []
+        for key in sorted(value.key for value in self._informers.reader(kind).list()):
+            rehearsal.clear()
+            answer, failure = None, None
+            try:
+                answer = await self._limited(Request(key, frozenset({"dry run"})))
+            except Exception as error:  # whatever a reconciler raises concerns this key only
+                failure = error
+                self._log.error("dry_run_failed", object=str(key), error=named(error), exc_info=error)
+            again_s = None if answer is None else answer.requeue_after_s
+            begun = Preview(controller=self.name, kind=kind, key=key, requeue_after_s=again_s)
+            previews.append(await preview_of(begun, rehearsal, self.reconciler.client, failure))
+        return previews
 
     async def _until_failure(self, workers: list[asyncio.Task[None]]) -> None:
         """Ends with what a worker or source raised; a source that returns has nothing more to tell."""

@@ -12,6 +12,7 @@ from controllerkit.cache import BY_CONTROLLER, Informers
 from controllerkit.client import Client, KindLike
 from controllerkit.controller.children import AppliedMemory, Children, unwanted, waiting_of
 from controllerkit.controller.predicates import Predicate
+from controllerkit.controller.rehearsal import Rehearsal
 from controllerkit.controller.result import Owns, Request, Result, Watch
 from controllerkit.controller.sources import Source
 from controllerkit.errors import ConfigError, NotFound, UndeclaredKind
@@ -61,7 +62,8 @@ class Reconciler(Generic[R]):
         tell_failing: a key that keeps failing gets a Warning Event and, for a `Resource`, the condition ``Stalled``.
 
     Set before the start, for use in ``reconcile``:
-        client, clock, log, recorder.
+        client, clock, log, recorder; rehearsal, which is None except in a dry run. What goes elsewhere than through
+        ``client`` must look at it, and be left undone where there is one.
 
     A plain ``def reconcile`` runs in a thread, so that blocking calls stop nobody else. There, cached reads work as
     they are, and ``self.wait(self.client.get(…))`` waits for a coroutine.
@@ -89,6 +91,7 @@ class Reconciler(Generic[R]):
     log: Any
     recorder: EventRecorder
     applied_memory: AppliedMemory
+    rehearsal: Rehearsal | None = None
     _informers: Informers
     _loop: asyncio.AbstractEventLoop | None = None
     _loop_thread: int = 0
@@ -129,9 +132,19 @@ class Reconciler(Generic[R]):
         back-off; raising `TerminalError` does not. May be cancelled at shutdown, between two awaits.
         """
 
-    def bind(self, *, client: Client, clock: Clock, log: Any, recorder: EventRecorder, informers: Informers) -> None:
-        """Called once by the manager before the start."""
+    def bind(
+        self,
+        *,
+        client: Client,
+        clock: Clock,
+        log: Any,
+        recorder: EventRecorder,
+        informers: Informers,
+        rehearsal: Rehearsal | None = None,
+    ) -> None:
+        """Called once by the manager before the start; with ``rehearsal`` for a dry run."""
         self.client, self.clock, self.log, self.recorder, self._informers = client, clock, log, recorder, informers
+        self.rehearsal = rehearsal
         self.applied_memory = AppliedMemory()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from controllerkit.cache import Informers
 from controllerkit.client import Client
-from controllerkit.controller import Controller, ControllerMetrics, Reconciler
+from controllerkit.controller import Controller, ControllerMetrics, Preview, Reconciler, Rehearsal
 from controllerkit.election import ElectionOptions, LeaderElector
 from controllerkit.errors import ConfigError, ManagerError
 from controllerkit.events import EventRecorder
@@ -94,6 +94,7 @@ class Manager:
         metrics_address: short for ``serving=Serving(address=…)``; None to serve nothing.
         grace_period_s: negative waits for ever, 0 not at all.
         ready_staleness_s: ``readyz`` fails once a cache has heard nothing from its server for so long.
+        dry_run: for `plan` in place of `run`: nothing is written, there is neither an election nor an endpoint.
     Raises:
         ConfigError: election without a name, or without a namespace outside a Pod.
     """
@@ -108,9 +109,13 @@ class Manager:
         leader_election: LeaderElection | None = None,
         grace_period_s: float = GRACE_PERIOD_S,
         ready_staleness_s: float = READY_STALENESS_S,
+        dry_run: bool = False,
         clock: Clock | None = None,
         log: Any = None,
     ) -> None:
+        self._rehearsal = Rehearsal() if dry_run else None
+        if self._rehearsal is not None:
+            client, leader_election, serving, metrics_address = self._rehearsal.client(client), None, None, None
         self.client = client
         self.registry = CollectorRegistry()
         self.clock = clock or SystemClock()
@@ -225,9 +230,18 @@ class Manager:
         if reconciler.name in self._controllers:
             raise ConfigError(f"two controllers are named {reconciler.name!r}; set `name` on one of the classes")
         client = self.client if reconciler.needs_leader else self._ungated
-        recorder = EventRecorder(self._ungated, controller=reconciler.name, clock=self.clock, log=self.log)
-        log = self.log.bind(controller=reconciler.name)
-        reconciler.bind(client=client, clock=self.clock, log=log, recorder=recorder, informers=self.informers)
+        if self._rehearsal is not None:
+            recorder = self._rehearsal.recorder(client, controller=reconciler.name, clock=self.clock)
+        else:
+            recorder = EventRecorder(self._ungated, controller=reconciler.name, clock=self.clock, log=self.log)
+        reconciler.bind(
+            client=client,
+            clock=self.clock,
+            log=self.log.bind(controller=reconciler.name),
+            recorder=recorder,
+            informers=self.informers,
+            rehearsal=self._rehearsal,
+        )
         controller = Controller(
             reconciler,
             self.informers,
@@ -251,6 +265,30 @@ class Manager:
         (self._leading if needs_leader else self._others).add(name, runnable)
 
     # -- running ---------------------------------------------------------------------------------------------------
+
+    async def plan(self) -> tuple[Preview, ...]:
+        """Passes every primary once through its reconciler, writes nothing, and says what each pass would have done.
+
+        The server judges every write as a dry run; actions of a `PlanningReconciler` are not begun.
+
+        Raises:
+            ConfigError: the manager is not made with ``dry_run``, or ran before; a declared kind is not served.
+            ControllerkitError: the caches could not be filled, or what is there not be read.
+        """
+        if self._rehearsal is None:
+            raise ConfigError("plan() is for a dry run: Manager(client, dry_run=True)")
+        self._refuse_if_started("a plan")
+        self._started = True
+        try:
+            for controller in self._controllers.values():
+                await controller.declare()
+            self.informers.start()
+            await self.informers.wait_synced(timeout_s=SYNC_TIMEOUT_S)
+            return tuple([each for one in self._controllers.values() for each in await one.rehearse()])
+        finally:
+            for controller in self._controllers.values():
+                await controller.close()
+            await self.informers.stop()
 
     async def run_until_signal(self) -> None:
         """``run`` until SIGTERM or SIGINT; a second signal ends the process at once with status 1."""
@@ -278,6 +316,8 @@ class Manager:
             ManagerError: a part failed, or did not stop within the grace period; the message names each.
             ConfigError: a declared kind is not served, an address cannot be bound.
         """
+        if self._rehearsal is not None:
+            raise ConfigError("a manager made with dry_run writes nothing, so it does not run: await manager.plan()")
         self._refuse_if_started("a second run")
         self._started = True
         stop = stop or asyncio.Event()

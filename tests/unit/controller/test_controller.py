@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,7 +28,7 @@ from controllerkit.controller import generation_changed
 from controllerkit.errors import ConfigError, ManagerError, NotFound, UndeclaredKind
 from controllerkit.objects import set_controller_reference
 from controllerkit.runtime import wait_until
-from tests.unit.conftest import Website
+from tests.unit.conftest import WEBSITE_CRD, Website
 from tests.unit.controller.running import A, Recording, running, until, website
 
 
@@ -273,3 +274,75 @@ async def test_a_plan_for_an_object_that_is_gone_does_nothing(websites: Client) 
         assert await planner.reconcile(Request(Key("default", "nobody"))) is None
     with pytest.raises(NotFound):
         await websites.get(kinds.CONFIG_MAP, "child")
+
+
+class Stepwise(PlanningReconciler[Website, Website, CreateChild]):
+    """As many actions as the spec says, and none of them done."""
+
+    plan_field = "plan"
+
+    async def observe(self, request: Request) -> Website | None:
+        return await self.get(request.key)
+
+    def analyze(self, observed: Website, now: datetime) -> Plan[CreateChild]:
+        return Plan(actions=tuple(CreateChild(f"c{n}", why="wanted") for n in range(observed.spec["children"])))
+
+    async def act(self, observed: Website, action: CreateChild) -> None:
+        return None
+
+
+@pytest.mark.parity("1d/plan")
+async def test_each_plan_is_told_by_one_event_and_in_the_status_where_it_has_a_place(websites: Client) -> None:
+    stepwise = Stepwise()
+    async with running(websites, stepwise) as manager:
+        await websites.create(website(children=2))
+
+        async def plan() -> object:
+            return (await websites.get(Website, "a")).status.get("plan")
+
+        async def is_two() -> bool:
+            return await plan() == ["CreateChild(child=c0): wanted", "CreateChild(child=c1): wanted"]
+
+        await wait_until(is_two, what="the plan in the status", timeout_s=10.0)
+        passes = manager.registry.get_sample_value
+        labels = {"controller": "stepwise", "result": "success"}
+        before = passes("controller_runtime_reconcile_total", labels) or 0.0
+        await websites.patch(Website, "a", {"metadata": {"labels": {"again": "yes"}}})
+        await until(lambda: (passes("controller_runtime_reconcile_total", labels) or 0.0) > before, "another pass")
+        await websites.patch(Website, "a", {"spec": {"children": 0}})
+
+        async def is_gone() -> bool:
+            return await plan() is None
+
+        await wait_until(is_gone, what="the plan is done", timeout_s=10.0)
+        await websites.patch(Website, "a", {"spec": {"children": 1}})
+
+        async def notes() -> list[str]:
+            found = (await websites.list(kinds.EVENT, "default")).items
+            return [each.get("note") for each in found if each.get("reason") == "Planned"]
+
+        async def both() -> bool:
+            return len(await notes()) == 2
+
+        await wait_until(both, what="an Event for each plan", timeout_s=10.0)
+        assert sorted(await notes()) == [
+            "CreateChild(child=c0): wanted",
+            "CreateChild(child=c0): wanted; CreateChild(child=c1): wanted",
+        ]
+
+
+async def test_a_status_without_a_place_for_the_plan_is_an_error_that_says_so(client: Client) -> None:
+    crd = copy.deepcopy(WEBSITE_CRD)
+    status = {"type": "object", "properties": {"phase": {"type": "string"}}}
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"] = status  # type: ignore[index]
+    await client.create(crd)
+
+    async def served() -> bool:
+        return any(each.kind == "Website" for each in await client.mapper.resources("example.dev", "v1"))
+
+    await wait_until(served, what="the CRD is served", timeout_s=5.0, interval_s=0.01)
+    async with running(client, Stepwise()) as manager:
+        await client.create(website(children=1))
+        failing = manager._controllers["stepwise"].failing
+        await until(lambda: A in failing(), "the error")
+        assert "Website has no field status.plan, so the server dropped the plan: declare it" in failing()[A].error
