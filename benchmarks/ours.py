@@ -106,28 +106,26 @@ async def queue(arguments: argparse.Namespace) -> dict[str, float]:
     plain: WorkQueue[Key] = WorkQueue(name="plain")
     fair: WorkQueue[Key] = WorkQueue(name="fair", fairness=attrgetter("namespace"))
 
-    async def drain(of: WorkQueue[Key]) -> None:
-        for _ in keys:
-            item = await of.get()
-            of.forget(item.key)
-            of.done(item.key)
-
     async def fill_drain() -> None:
         for key in keys:
             plain.add(key)
-        await drain(plain)
+        for _ in keys:
+            item = await plain.get()
+            plain.done(item.key)
 
     async def one_by_one() -> None:
         for key in keys:
             plain.add(key)
-            item = await plain.get()
-            plain.forget(item.key)
+            item = plain.get_nowait() or await plain.get()
             plain.done(item.key)
 
     async def priorities() -> None:
         for number, key in enumerate(keys):
             fair.add(key, "spec changed", priority=number % 3)
-        await drain(fair)
+        for _ in keys:
+            item = await fair.get()
+            fair.forget(item.key)
+            fair.done(item.key)
 
     return {
         "fill_drain_per_s": await rate(fill_drain),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from controllerkit.workqueue.item import PAUSED, PROCESSING, READY, REASONS_MAX, STALE, WAITING, Item, only
+from controllerkit.workqueue.item import PAUSED, PROCESSING, READY, REASONS_MAX, STALE, WAITING, Item
 from controllerkit.workqueue.levels import Levels
 
 __all__ = ["QueueMachine", "QueuedKey", "Timings"]
@@ -52,12 +52,15 @@ class QueueMachine(Generic[K]):
     Invariants:
         A key has one entry, and a second one only while it is worked on. Entries that are READY and not behind one
         in work are exactly those that the order holds. Where nobody asked for priorities, fairness or pauses the
-        order is one deque.
+        order is one deque. ``_plain`` says that in addition no times are kept and nothing is closed, delayed or held
+        back: then `add`, `get_nowait` and `done` take their short ways, and count nothing.
 
     Args:
         now: the monotonic time.
         fairness: keys of equal priority take turns by what it says of them, such as their namespace.
         timings: told of every hand-out and end; None keeps no times.
+    Attributes:
+        adds: how often a key became ready; counted with ``timings`` only.
     """
 
     def __init__(
@@ -77,10 +80,11 @@ class QueueMachine(Generic[K]):
         self._closed = False
         self._on_ready: Callable[[], None] | None = None
         self._on_idle: Callable[[], None] | None = None
-        self.in_work = 0
+        self._in_work = 0
         self.adds = 0
         self._fifo: deque[Item[K]] = deque()
         self._levels: Levels[K] | None = None
+        self._plain = timings is None
         self._push: Callable[[Item[K]], None] = self._fifo.append
         self._pop: Callable[[], Item[K]] = self._fifo.popleft
         if fairness is not None:
@@ -96,18 +100,24 @@ class QueueMachine(Generic[K]):
 
     def add(self, key: K, reason: str = "", *, priority: int = 0) -> None:
         """Queues ``key`` now. One that is queued keeps its place, unless the priority is raised."""
-        item = self._known.get(key)
-        if item is None:
-            if self._closed:
-                return
-            item = Item(key, only(reason), priority)
-            self._known[key] = item
-            if self._paused and key in self._paused:
-                item.state = PAUSED
-            else:
-                self._enter(item)
-        elif not self._closed:
-            self._add_known(item, reason, priority)
+        known = self._known
+        if self._plain and not priority and key not in known:
+            known[key] = item = Item(key, reason)
+            self._fifo.append(item)
+            if self._on_ready is not None:
+                self._on_ready()
+            return
+        if self._closed:
+            return
+        found = known.get(key)
+        if found is not None:
+            self._add_known(found, reason, priority)
+            return
+        known[key] = item = Item(key, reason, priority)
+        if key in self._paused:
+            item.state = PAUSED
+        else:
+            self._enter(item)
 
     def _enter(self, item: Item[K]) -> None:
         """Makes ``item`` ready, behind its peers."""
@@ -125,7 +135,7 @@ class QueueMachine(Generic[K]):
             again = item.again
             if again is None:
                 self.adds += 1
-                item.again = Item(item.key, only(reason), priority)
+                item.again = Item(item.key, reason, priority)
                 item.again.since = self._now()
             else:
                 _merge(again, reason, priority)
@@ -141,7 +151,7 @@ class QueueMachine(Generic[K]):
 
     def _replace(self, item: Item[K], reason: str, priority: int) -> None:
         """Moves a ready item behind its new peers."""
-        moved = Item(item.key, item.reasons, item.priority, since=item.since)
+        moved = Item(item.key, item.why, item.priority, since=item.since)
         _merge(moved, reason, priority)
         self._leave(item)
         self._known[moved.key] = moved
@@ -162,12 +172,12 @@ class QueueMachine(Generic[K]):
             return
         item = self._known.get(key)
         if item is None:
-            item = Item(key, only(reason), priority)
+            item = Item(key, reason, priority)
             self._known[key] = item
             self._delay(item, at)
         elif item.state == PROCESSING:
             if item.again is None:
-                item.again = Item(key, only(reason), priority)
+                item.again = Item(key, reason, priority)
                 self._delay(item.again, at)
             else:
                 _merge(item.again, reason, priority)
@@ -210,8 +220,14 @@ class QueueMachine(Generic[K]):
 
     # -- out -------------------------------------------------------------------------------------------------------
 
-    def try_get(self) -> Item[K] | None:
+    def get_nowait(self) -> Item[K] | None:
         """Hands out the next key, None where nothing is ready. Whoever gets one calls `done` with its key."""
+        if self._plain and not self._heap:
+            if not self._fifo:
+                return None
+            item = self._fifo.popleft()
+            item.state = PROCESSING
+            return item
         if self._heap and not self._closed:
             self.promote()
         try:
@@ -219,7 +235,7 @@ class QueueMachine(Generic[K]):
         except IndexError:
             return None
         item.state = PROCESSING
-        self.in_work += 1
+        self._in_work += not self._plain
         if self._timings is not None:
             now = self._now()
             self._timings.queued(now - item.since)
@@ -231,34 +247,43 @@ class QueueMachine(Generic[K]):
         item = self._known.pop(key, None)
         if item is None:
             return
-        if item.state != PROCESSING:
+        if item.state is not PROCESSING:
             self._known[key] = item
             return
-        self.in_work -= 1
+        if self._plain:
+            if item.again is not None:
+                self._bring_in(item.again)
+            return
+        self._in_work -= 1
         if self._timings is not None:
             self._timings.worked(self._now() - item.since)
-        again = item.again
-        if again is None:
-            if self._on_idle is not None and not self.in_work:
-                self._on_idle()
-        elif not (self._closed and again.state == WAITING):
-            self._known[key] = again
-            if again.state == READY:
-                self.adds -= 1  # it was counted when it was added
-                if key in self._paused:
-                    again.state = PAUSED
-                else:
-                    self._enter(again)
+        if item.again is not None:
+            self._bring_in(item.again)
+        elif self._on_idle is not None and not self._in_work:
+            self._on_idle()
+
+    def _bring_in(self, again: Item[K]) -> None:
+        """What was added while its key was worked on."""
+        if self._closed and again.state == WAITING:
+            return
+        self._known[again.key] = again
+        if again.state == READY:
+            self.adds -= 1  # it was counted when it was added
+            if again.key in self._paused:
+                again.state = PAUSED
+            else:
+                self._enter(again)
 
     # -- holding back ----------------------------------------------------------------------------------------------
 
     def pause(self, key: K) -> None:
         """Keeps ``key``, and does not hand it out until `resume`. What is in work stays so."""
         self._paused.add(key)
+        self._leave_plain()
         item = self._known.get(key)
         if item is not None and item.state == READY:
             self._leave(item)
-            self._known[key] = Item(key, item.reasons, item.priority, PAUSED, item.since)
+            self._known[key] = Item(key, item.why, item.priority, PAUSED, item.since)
 
     def resume(self, key: K) -> None:
         """Ends a `pause`; what was added meanwhile is queued."""
@@ -267,6 +292,18 @@ class QueueMachine(Generic[K]):
         if item is not None and item.state == PAUSED:
             item.state = READY
             self._enter(item)
+
+    @property
+    def in_work(self) -> int:
+        """How many keys are handed out and not done."""
+        if self._plain:
+            return sum(item.state is PROCESSING for item in self._known.values())
+        return self._in_work
+
+    def _leave_plain(self) -> None:
+        """The short ways end, and with them what they leave uncounted."""
+        self._in_work = self.in_work
+        self._plain = False
 
     @property
     def paused(self) -> frozenset[K]:
@@ -295,6 +332,7 @@ class QueueMachine(Generic[K]):
 
     def _order_by_levels(self) -> None:
         """From one deque to levels, once and for good."""
+        self._leave_plain()
         self._levels = Levels(self._fairness)
         self._push, self._pop = self._levels.push, self._levels.pop
         while self._fifo:
@@ -302,6 +340,8 @@ class QueueMachine(Generic[K]):
 
 
 def _merge(item: Item[K], reason: str, priority: int) -> None:
-    if reason and reason not in item.reasons:
-        item.reasons |= {reason if len(item.reasons) < REASONS_MAX else "more"}
+    if reason and reason != item.why:
+        reasons = item.reasons
+        if reason not in reasons:
+            item.why = reasons | {reason if len(reasons) < REASONS_MAX else "more"}
     item.priority = max(item.priority, priority)

@@ -89,7 +89,7 @@ class WorkQueue(QueueMachine[K]):
             QueueShutDown: there is nothing left and nothing will come.
         """
         while True:
-            if not self._dropped and (item := self.try_get()) is not None:
+            if not self._dropped and (item := self.get_nowait()) is not None:
                 return item
             if self._closed:
                 raise QueueShutDown(f"the queue {self.name!r} is shut down")
@@ -100,6 +100,7 @@ class WorkQueue(QueueMachine[K]):
 
         A drain that is waited for ends.
         """
+        self._leave_plain()
         self._closed = True
         self._dropped = self._dropped or drop
         if self._timer is not None:

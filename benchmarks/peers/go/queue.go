@@ -37,7 +37,6 @@ func queue(arguments []string) (map[string]any, error) {
 			}
 			for range keys {
 				each, _ := plain.Get()
-				plain.Forget(each)
 				plain.Done(each)
 			}
 		}),
@@ -45,7 +44,6 @@ func queue(arguments []string) (map[string]any, error) {
 			for _, each := range keys {
 				plain.Add(each)
 				got, _ := plain.Get()
-				plain.Forget(got)
 				plain.Done(got)
 			}
 		}),

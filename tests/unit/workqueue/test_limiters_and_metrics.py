@@ -109,10 +109,10 @@ async def test_rate_limited_keys_wait_each_for_its_own_failures() -> None:
         queue.add_rate_limited("bad")
     queue.add_rate_limited("good", priority=5)
     await clock.advance(0.005)
-    item = queue.try_get()
+    item = queue.get_nowait()
     assert item is not None
     assert (item.key, item.priority) == ("good", 5)
-    assert queue.try_get() is not None, "of three delays the shortest counts"
+    assert queue.get_nowait() is not None, "of three delays the shortest counts"
 
 
 # -- metrics -------------------------------------------------------------------------------------------------------

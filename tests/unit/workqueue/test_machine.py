@@ -37,7 +37,7 @@ def queue(time: Time) -> QueueMachine[str]:
 def drained(queue: QueueMachine[str]) -> list[str]:
     """Every key that can be handed out, in order, with nothing done yet."""
     keys = []
-    while (item := queue.try_get()) is not None:
+    while (item := queue.get_nowait()) is not None:
         keys.append(item.key)
     return keys
 
@@ -47,7 +47,7 @@ def test_an_entry_keeps_the_highest_priority_it_was_asked_for_with(queue: QueueM
     queue.add("a", priority=1)
     queue.add("a", priority=5)
     queue.add("a", priority=LOW_PRIORITY)
-    item = queue.try_get()
+    item = queue.get_nowait()
     assert item is not None
     assert item.priority == 5
 
@@ -83,7 +83,7 @@ def test_what_waits_or_is_in_work_does_not_count(queue: QueueMachine[str]) -> No
     queue.add("a")
     queue.add("b")
     queue.add_at("later", 5.0)
-    queue.try_get()
+    queue.get_nowait()
     assert len(queue) == 1
 
 
@@ -119,13 +119,13 @@ def test_a_delay_does_not_take_back_a_key_that_is_ready_and_an_add_ends_a_delay(
 
 def test_a_delay_asked_for_while_the_key_is_in_work_counts_from_there(queue: QueueMachine[str], time: Time) -> None:
     queue.add("a")
-    queue.try_get()
+    queue.get_nowait()
     queue.add_at("a", 5.0, "timer")
     queue.add_at("a", 3.0)
     time.at = 4.0
     assert drained(queue) == [], "it is in work"
     queue.done("a")
-    item = queue.try_get()
+    item = queue.get_nowait()
     assert item is not None
     assert item.reasons == {"timer"}
     queue.add_at("a", 9.0)
@@ -144,7 +144,7 @@ def test_a_key_that_is_done_is_kept_by_nothing() -> None:
     gone = weakref.ref(key)
     queue.add(key)
     queue.add(key, priority=1)
-    item = queue.try_get()
+    item = queue.get_nowait()
     assert item is not None
     queue.done(item.key)
     del item, key
@@ -160,7 +160,7 @@ def test_a_namespace_that_floods_does_not_starve_the_others(time: Time) -> None:
     queue.add(("quiet", 0))
     queue.add(("other", 0))
     queue.add(("quiet", 1))
-    first = [item.key for item in (queue.try_get() for _ in range(6)) if item]
+    first = [item.key for item in (queue.get_nowait() for _ in range(6)) if item]
     assert first == [("flood", 0), ("quiet", 0), ("other", 0), ("flood", 1), ("quiet", 1), ("flood", 2)]
 
 
@@ -188,7 +188,7 @@ def test_a_paused_key_is_kept_with_its_reasons_and_comes_when_resumed(queue: Que
     assert drained(queue) == [], "paused while it was in work"
     for key in "abc":
         queue.resume(key)
-    items = [queue.try_get(), queue.try_get(), queue.try_get()]
+    items = [queue.get_nowait(), queue.get_nowait(), queue.get_nowait()]
     assert [(item.key, item.reasons) for item in items if item] == [
         ("a", {"first", "second"}),
         ("b", {"again"}),
@@ -218,7 +218,7 @@ def test_snapshot_tells_everything_that_is_known(time: Time) -> None:
     time.at = 1.0
     queue.add("work")
     time.at = 3.0
-    queue.try_get()
+    queue.get_nowait()
     queue.add("work", "again", priority=2)
     queue.add("ready", "spec.x changed", priority=1)
     queue.add_at("waiting", 9.0)
@@ -243,7 +243,7 @@ def test_snapshot_tells_everything_that_is_known(time: Time) -> None:
 def test_reasons_are_bounded(queue: QueueMachine[str]) -> None:
     for number in range(500):
         queue.add("a", f"Pod {number} changed")
-    item = queue.try_get()
+    item = queue.get_nowait()
     assert item is not None
     assert (len(item.reasons), "more" in item.reasons) == (33, True)
 
@@ -371,7 +371,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
     @rule()
     def get(self) -> None:
         ready = [e for e in self.entries.values() if e.due is None and not e.paused]
-        item = self.queue.try_get()
+        item = self.queue.get_nowait()
         if not ready:
             assert item is None
             return
