@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import OURS, Figure, Figures, Row, Target, compare, go_on, line_of, peer_binary, process
-from benchmarks.widgets import WIDGET_CRD, WIDGETS, static_server, widget
+from benchmarks.static import static_server
+from benchmarks.widgets import FIELDS, FIELDS_3_KB, WIDGET_CRD, WIDGETS, widget
 from controllerkit.client import Client
 from controllerkit.devcluster.binaries import BinaryCache
 from controllerkit.devcluster.control_plane import ControlPlane
 from controllerkit.errors import ApiError
 from controllerkit.objects import kinds
 from controllerkit.runtime import wait_until
+from controllerkit.wire import load_credentials
 
 OBJECTS: Final = 20_000
 RECONCILED: Final = 1_000
@@ -47,9 +49,9 @@ def _last_line(command: Sequence[str]) -> Figures:
 # -- informers -----------------------------------------------------------------------------------------------------
 
 
-def _informer_static(program: Sequence[str], objects: int, *, bodies: bool) -> Figures:
+def _informer_static(program: Sequence[str], objects: int, *, bodies: bool, fields: int = FIELDS) -> Figures:
     command = [*program, "informer", "--objects", str(objects), *(["--bodies"] if bodies else [])]
-    with static_server(objects) as (url, pipe), process([*command, "--server", url]) as child:
+    with static_server(objects, fields=fields) as (url, pipe), process([*command, "--server", url]) as child:
         if line_of(child) != "synced":
             raise SystemExit(f"{program}: it did not sync")
         pipe.send("update")
@@ -240,14 +242,20 @@ def latency(rounds: int, say: Say) -> list[Row]:
 
 
 def _idle(server: RealServer) -> Figures:
-    return _last_line([*OURS, "idle", "--kubeconfig", str(server.kubeconfig)])
+    """With the credentials of a Pod, as operators run."""
+    credentials = asyncio.run(load_credentials(kubeconfig=server.kubeconfig))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "ca.crt").write_bytes(Path(str(credentials.ca_file)).read_bytes())
+        (folder / "token").write_text(asyncio.run(credentials.headers())["Authorization"].removeprefix("Bearer "))
+        return _last_line([*OURS, "idle", "--server", credentials.server, "--service-account", name])
 
 
 def memory(rounds: int, say: Say) -> list[Row]:
     """100,000 objects; and a process that has nothing to do."""
-    many = partial(_informer_static, OURS, 100_000, bodies=False)
+    many = partial(_informer_static, OURS, 100_000, bodies=False, fields=FIELDS_3_KB)
     figure = Figure("steady_mb", "MB", Target(500.0, "ours"))
-    rows = compare("memory", "100,000 objects of 3.3 kB", [figure], many, None, rounds=rounds, say=say)
+    rows = compare("memory", "100,000 objects of 3 kB", [figure], many, None, rounds=rounds, say=say)
     with _real_server(say) as server:
         figure = Figure("resident_mb", "MB", Target(60.0, "ours"))
         rows += compare("memory", "an idle manager", [figure], partial(_idle, server), None, rounds=rounds, say=say)

@@ -9,11 +9,17 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from operator import attrgetter
+from pathlib import Path
+
+from yarl import URL
+
+sys.modules["rich"] = None  # type: ignore[assignment]  # an operator's image has no extras
 
 from benchmarks.widgets import WIDGETS
 from controllerkit import Client, Manager, Object, Reconciler, Request, kinds
@@ -21,7 +27,7 @@ from controllerkit.cache import Handler, Informers
 from controllerkit.client import Write
 from controllerkit.controller import what_changed
 from controllerkit.objects import Key
-from controllerkit.wire import Credentials, HttpTransport
+from controllerkit.wire import Credentials, HttpTransport, load_credentials
 from controllerkit.workqueue import WorkQueue
 
 
@@ -45,6 +51,10 @@ async def say(word: str) -> None:
 
 
 async def connect(arguments: argparse.Namespace) -> Client:
+    if arguments.service_account:
+        server = URL(arguments.server)
+        os.environ |= {"KUBERNETES_SERVICE_HOST": str(server.host), "KUBERNETES_SERVICE_PORT": str(server.port)}
+        return Client(HttpTransport(await load_credentials(service_account=arguments.service_account)))
     if arguments.server:
         return Client(HttpTransport(Credentials(server=arguments.server)))
     return await Client.connect(kubeconfig=arguments.kubeconfig)
@@ -261,6 +271,7 @@ def main() -> int:
     parser.add_argument("command", choices=["informer", "queue", "reconcile", "latency", "idle"])
     parser.add_argument("--server", default="")
     parser.add_argument("--kubeconfig")
+    parser.add_argument("--service-account", type=Path, help="folder with a Pod's credentials for --server")
     parser.add_argument("--objects", type=int, default=20_000)
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=1)

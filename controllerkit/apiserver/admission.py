@@ -122,7 +122,7 @@ def _default_class(registry: Registry, value: Value) -> None:
     ]
     if defaults:
         # The newest wins, and of equally old ones the first by name.
-        newest = min(defaults, key=lambda item: (-_seconds(item.meta.creation_timestamp), item.name))
+        newest = min(defaults, key=lambda item: (-_seconds(item.decode()["metadata"]["creationTimestamp"]), item.name))
         spec["storageClassName"] = newest.name
 
 

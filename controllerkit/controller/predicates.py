@@ -135,9 +135,10 @@ def what_changed(old: Object, new: Object) -> str:
         return "resync"
     if old.generation != new.generation:
         return _spec_change(old.spec, new.spec)
-    if old.labels != new.labels:
+    before, after = old.meta, new.meta
+    if before.raw_labels != after.raw_labels and old.labels != new.labels:
         return "labels changed"
-    if old.annotations != new.annotations:
+    if before.raw_annotations != after.raw_annotations and old.annotations != new.annotations:
         return "annotations changed"
     return "status changed" if new.generation else "changed"
 

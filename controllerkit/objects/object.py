@@ -6,6 +6,7 @@ is decoded at once, because handlers, predicates, indexes and selectors all need
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -28,22 +29,48 @@ class OwnerReference(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
     block_owner_deletion: bool | None = None
 
 
-class ObjectMeta(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The part of ``metav1.ObjectMeta`` that controllers read; managedFields stay in the bytes."""
+_ABSENT: Final = msgspec.Raw(b"null")
+_EMPTY: Final[Mapping[str, str]] = {}
+_texts_decoder: Final = msgspec.json.Decoder(dict[str, str] | None)
+
+
+class ObjectMeta(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
+    """The part of ``metav1.ObjectMeta`` that controllers read for every object; the rest stays in the bytes.
+
+    Labels and annotations are views into the object's bytes, decoded where they are read: as dictionaries they would
+    take more memory than all the rest.
+    """
 
     name: str = ""
-    generate_name: str | None = None
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
-    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     deletion_grace_period_seconds: int | None = None
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
+    raw_labels: msgspec.Raw = msgspec.field(name="labels", default=_ABSENT)
+    raw_annotations: msgspec.Raw = msgspec.field(name="annotations", default=_ABSENT)
     owner_references: list[OwnerReference] | None = None
     finalizers: list[str] | None = None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """``labels``, a fresh mapping at each call, never None. Raises MalformedObject where they are no texts."""
+        return _texts(self.raw_labels, "labels", self)
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """``annotations``, as ``labels``."""
+        return _texts(self.raw_annotations, "annotations", self)
+
+
+def _texts(raw: msgspec.Raw, what: str, meta: ObjectMeta) -> Mapping[str, str]:
+    if raw is _ABSENT:
+        return _EMPTY
+    try:
+        return _texts_decoder.decode(raw) or _EMPTY
+    except msgspec.DecodeError as error:
+        raise MalformedObject(f"metadata.{what} of {meta.namespace}/{meta.name}: {error}") from error
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -54,7 +81,6 @@ class _Envelope(msgspec.Struct, rename="camel"):
 
 _envelope_decoder: Final = msgspec.json.Decoder(_Envelope)
 _body_decoder: Final = msgspec.json.Decoder()
-_EMPTY: Final[Mapping[str, str]] = {}
 _RECENT_BYTES_MAX: Final = 4 * 2**20
 """A decoded body takes several times its bytes; this many bytes' worth of them are kept in the whole process."""
 
@@ -70,7 +96,7 @@ class _ManagedEnvelope(msgspec.Struct, gc=False):
 _managed_decoder: Final = msgspec.json.Decoder(_ManagedEnvelope)
 
 
-class Object:
+class Object(msgspec.Struct, eq=False, gc=False):
     """An immutable snapshot of one object.
 
     ``body`` decodes at the first read, and again only when many others were read since: treat it as read-only, and
@@ -85,36 +111,29 @@ class Object:
     ('a', 'Pod', 'n')
     """
 
-    __slots__ = ("api_version", "kind", "meta", "raw")
-
     raw: bytes
     meta: ObjectMeta
     api_version: str
     kind: str
+    key: Key
 
     @classmethod
     def from_bytes(cls, raw: bytes | msgspec.Raw, *, gvk: GVK | None = None) -> Object:
         """Decodes the envelope. ``gvk`` fills in what items of a typed list leave out."""
+        data = bytes(raw)  # one copy: what is decoded below holds views into it
         try:
-            envelope = _envelope_decoder.decode(raw)
+            envelope = _envelope_decoder.decode(data)
         except msgspec.DecodeError as error:
-            raise MalformedObject(f"not a Kubernetes object: {error}; it starts {bytes(raw)[:120]!r}") from error
-        self = cls.__new__(cls)
-        self.raw = bytes(raw)
-        self.meta = envelope.metadata
-        self.api_version = envelope.api_version or (gvk.api_version if gvk else "")
-        self.kind = envelope.kind or (gvk.kind if gvk else "")
-        return self
+            raise MalformedObject(f"not a Kubernetes object: {error}; it starts {data[:120]!r}") from error
+        api_version = envelope.api_version or (gvk.api_version if gvk else "")
+        kind = envelope.kind or (gvk.kind if gvk else "")
+        meta = envelope.metadata
+        return cls(data, meta, sys.intern(api_version), sys.intern(kind), Key(meta.namespace, meta.name))
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Object:
         """Encodes ``value``; the mapping is not kept."""
         return cls.from_bytes(msgspec.json.encode(value))
-
-    @property
-    def key(self) -> Key:
-        """Namespace and name."""
-        return Key(self.meta.namespace, self.meta.name)
 
     @property
     def gvk(self) -> GVK:
@@ -149,12 +168,12 @@ class Object:
     @property
     def labels(self) -> Mapping[str, str]:
         """``metadata.labels``, never None."""
-        return self.meta.labels or _EMPTY
+        return self.meta.labels
 
     @property
     def annotations(self) -> Mapping[str, str]:
         """``metadata.annotations``, never None."""
-        return self.meta.annotations or _EMPTY
+        return self.meta.annotations
 
     @property
     def owner_references(self) -> Iterable[OwnerReference]:
@@ -165,6 +184,11 @@ class Object:
     def finalizers(self) -> Iterable[str]:
         """``metadata.finalizers``, never None."""
         return self.meta.finalizers or ()
+
+    @property
+    def creation_timestamp(self) -> str:
+        """``metadata.creationTimestamp``, "" where there is none; decodes the body."""
+        return str(self.get("metadata", "creationTimestamp", default=""))
 
     @property
     def deleting(self) -> bool:
@@ -215,9 +239,8 @@ class Object:
             end += 1
         elif self.raw[start - 1 : start] == b",":
             start -= 1
-        trimmed = Object.__new__(Object)
-        trimmed.raw = self.raw[:start] + self.raw[end:]
-        trimmed.meta, trimmed.api_version, trimmed.kind = self.meta, self.api_version, self.kind
+        trimmed = Object.from_bytes(self.raw[:start] + self.raw[end:])  # anew: its views must not hold the old bytes
+        trimmed.api_version, trimmed.kind = self.api_version, self.kind
         return trimmed
 
     def to_dict(self) -> dict[str, Any]:

@@ -87,17 +87,20 @@ class Credentials:
         return context
 
 
-async def load_credentials(*, kubeconfig: str | Path | None = None, context: str | None = None) -> Credentials:
+async def load_credentials(
+    *, kubeconfig: str | Path | None = None, context: str | None = None, service_account: Path = _SERVICE_ACCOUNT
+) -> Credentials:
     """Finds the server as kubectl and in-cluster clients do.
 
-    Order: the ``kubeconfig`` given, ``$KUBECONFIG``, the Pod's ServiceAccount, ``~/.kube/config``.
+    Order: the ``kubeconfig`` given, ``$KUBECONFIG``, the Pod's ServiceAccount (the files in ``service_account``),
+    ``~/.kube/config``.
 
     Raises:
         ConfigError: none of these can be used; the message names the file and the entry.
     """
     explicit = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG")
     if not explicit and os.environ.get(_IN_CLUSTER_ENV):
-        return _in_cluster()
+        return _in_cluster(service_account)
     path = explicit or str(Path.home() / ".kube" / "config")
     if not any(Path(part).is_file() for part in path.split(os.pathsep)):
         raise ConfigError(
@@ -135,13 +138,13 @@ async def _from_kubeconfig(path: str, context: str | None) -> Credentials:
     )
 
 
-def _in_cluster() -> Credentials:
+def _in_cluster(folder: Path) -> Credentials:
     host, port = os.environ[_IN_CLUSTER_ENV], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
-    token_file, ca_file = _SERVICE_ACCOUNT / "token", _SERVICE_ACCOUNT / "ca.crt"
+    token_file, ca_file = folder / "token", folder / "ca.crt"
     for path in (token_file, ca_file):
         if not path.is_file():
             raise ConfigError(f"{_IN_CLUSTER_ENV} is set but {path} is missing; does the Pod have a ServiceAccount?")
-    namespace_file = _SERVICE_ACCOUNT / "namespace"
+    namespace_file = folder / "namespace"
     return Credentials(
         server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
         ca_file=str(ca_file),
