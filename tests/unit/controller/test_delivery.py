@@ -42,7 +42,7 @@ class Delivered:
 
     def keys(self) -> list[str]:
         found = []
-        while (item := self.queue.try_get()) is not None:
+        while (item := self.queue.get_nowait()) is not None:
             found.append(item.key.name)
             self.queue.done(item.key)
         return found
@@ -96,7 +96,7 @@ def test_an_object_of_an_odd_shape_is_reconciled_all_the_same() -> None:
     delivered = Delivered()
     handler = delivered.delivery.handler(enqueue_self, (), told_of_primary)
     handler.on_update(odd(1, ["a", "list"]), odd(2, {"x": 1}))
-    item = delivered.queue.try_get()
+    item = delivered.queue.get_nowait()
     assert item is not None
     assert (item.key.name, item.reasons) == ("odd", {"changed"})
 

@@ -101,10 +101,9 @@ async def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) 
 async def test_a_pods_token_is_read_again_after_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in (("token", "old"), ("ca.crt", "-"), ("namespace", "team")):
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr("controllerkit.wire.credentials._SERVICE_ACCOUNT", tmp_path)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.delenv("KUBECONFIG", raising=False)
-    found = await load_credentials()
+    found = await load_credentials(service_account=tmp_path)
     assert (found.server, found.namespace) == ("https://10.0.0.1:443", "team")
     assert await found.headers() == {"Authorization": "Bearer old"}
     (tmp_path / "token").write_text("new")
