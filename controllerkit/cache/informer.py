@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
@@ -35,11 +35,17 @@ class Handler:
     ``on_add(object, is_in_initial_list)``, ``on_update(old, new)``, ``on_delete(last_known)``. A changed uid
     without a delete in between arrives as an update. What a handler raises is logged, and the event goes on to
     the others.
+
+    ``on_missed(last_seen)`` is a deletion that nobody told of: the watch was away, and the next list did not have
+    the object any more, so what it was like in the end is not known. None: such a one goes to ``on_delete`` too.
+
+    As nothing is queued between the watch and its handlers, a slow one holds up the watch, and memory does not grow.
     """
 
     on_add: Callable[[Any, bool], None] = _ignore
     on_update: Callable[[Any, Any], None] = _ignore
     on_delete: Callable[[Any], None] = _ignore
+    on_missed: Callable[[Any], None] | None = None
 
 
 class Registration:
@@ -49,6 +55,7 @@ class Registration:
         self._informer = informer
         self.handler = handler
         self.resync_s = resync_s
+        self.active = True
 
     @property
     def has_synced(self) -> bool:
@@ -70,9 +77,11 @@ class Informer:
     """Keeps ``store`` equal to a collection of the server and tells handlers of each change.
 
     Guarantees:
-        The store has changed before a handler is called, and no await lies between. A handler added late gets
-        every cached object as an add with ``is_in_initial_list``. Readers see the old objects until a new list
-        is whole. ``run`` ends only when cancelled: every failure is logged, counted and retried.
+        The store has changed before a handler is called, and no await lies between. A handler added late, and be
+        it from within another one, gets every cached object once as an add with ``is_in_initial_list``. Readers see
+        the old objects until a new list is whole. What such a list shows to be unchanged is an update whose both
+        sides are the same object for handlers with a resync period, and nothing for others. ``run`` ends only when
+        cancelled: every failure is logged, counted and retried.
 
         ``metadata.managedFields`` are cut off before an object is stored, unless ``keep_managed_fields``: few read
         them, and they are often a third of the bytes. An update without them leaves them to the server as they are.
@@ -81,7 +90,8 @@ class Informer:
     Args:
         metadata_only: only kind, apiVersion and metadata are fetched.
         transform: changes each object before it is stored, such as by dropping what nobody reads; it must give the
-            same for its own result. An object it raises on is logged and stored as it came: losing it would be worse.
+            same for its own result. An object it raises on, or whose name, namespace, uid or resourceVersion it
+            changes, is logged and stored as it came: losing it would be worse.
         on_error: called for everything that failed and is tried again, and for each event that was skipped; None: it
             is logged. Either way ``failures`` counts it and ``last_error`` keeps it.
     """
@@ -108,6 +118,7 @@ class Informer:
         self.label_selector = label_selector
         self.field_selector = field_selector
         self.store = Store()
+        self.store.on_index_error = self._index_failed
         self.on_progress: Callable[[], None] = _ignore
         self.metadata_only = metadata_only
         self._keep_managed_fields = keep_managed_fields
@@ -188,7 +199,7 @@ class Informer:
         registration = Registration(self, handler, resync_s)
         self._registrations.append(registration)
         for value in self.store.list():
-            self._call(handler.on_add, value, True)
+            self._call(registration, handler.on_add, value, True)
         if self._running:
             self._start_resync(registration)
         return registration
@@ -196,6 +207,7 @@ class Informer:
     def remove_handler(self, registration: Registration) -> None:
         """See `Registration.remove`. One of another informer is left alone."""
         if registration in self._registrations:
+            registration.active = False
             self._registrations.remove(registration)
             resync = self._resyncs.pop(registration, None)
             if resync is not None:
@@ -215,7 +227,7 @@ class Informer:
         while True:
             await self._clock.sleep(registration.resync_s)
             for value in self.store.list():
-                self._call(registration.handler.on_update, value, value)
+                self._call(registration, registration.handler.on_update, value, value)
 
     def add_index(self, name: str, function: IndexFunction) -> None:
         """See `Store.add_index`; at any time."""
@@ -235,8 +247,10 @@ class Informer:
 
     def clear(self) -> None:
         """Forgets everything, telling handlers of a deletion for each object; for one that is not running."""
+        registrations = tuple(self._registrations)
         for change in self.store.replace(()):
-            self._dispatch(change, initial=False)
+            self._dispatch(change, registrations)
+        self.store.version = ""
         self._synced.clear()
         self._heard_at = None
         self._reflector.forget()
@@ -276,19 +290,28 @@ class Informer:
     # -- what the reflector tells ----------------------------------------------------------------------------------
 
     def _replace(self, objects: list[Object]) -> None:
-        for change in self.store.replace(objects):
-            self._dispatch(change, initial=not self.has_synced)
+        registrations = tuple(self._registrations)  # who comes from now on is given all that is cached
+        initial = not self.has_synced
+        changes = self.store.replace(objects)
+        for change in changes:
+            self._dispatch(change, registrations, initial=initial)
+        if not initial:
+            self._resync_unchanged(changes, registrations)
         self._synced.set()
+
+    def _resync_unchanged(self, changes: Sequence[Change], registrations: Sequence[Registration]) -> None:
+        wanting = [each for each in registrations if each.resync_s]
+        if wanting:
+            changed = {change.new.key for change in changes if change.new is not None}
+            for value in self.store.list():
+                if value.key not in changed:
+                    self._dispatch(Change(value, value), wanting)
 
     def _apply(self, events: list[WatchEvent]) -> None:
         for event in events:
-            try:
-                change = self.store.apply(event)
-            except Exception:  # an index function's bug must not keep back the events that follow
-                self._log.exception("store_failed", object=str(event.object.key))
-                continue
+            change = self.store.apply(event)
             if change is not None:
-                self._dispatch(change, initial=False)
+                self._dispatch(change, tuple(self._registrations))
 
     def _publish(self, version: str) -> None:
         self.store.version = version
@@ -301,26 +324,34 @@ class Informer:
         if self._on_error is None:
             self._log.warning(what, error=f"{type(error).__name__}: {error}")
         else:
-            self._call(self._on_error, error)
+            self._guarded(self._on_error, error)
 
     def _late(self, waited_s: float) -> None:
         self._log.warning("initial_events_not_ended", waited_s=waited_s)
 
-    def _dispatch(self, change: Change, *, initial: bool) -> None:
-        for registration in tuple(self._registrations):
+    def _dispatch(self, change: Change, registrations: Sequence[Registration], *, initial: bool = False) -> None:
+        for registration in registrations:
             handler = registration.handler
             if change.new is None:
-                self._call(handler.on_delete, change.old)
+                gone = handler.on_missed if change.missed and handler.on_missed is not None else handler.on_delete
+                self._call(registration, gone, change.old)
             elif change.old is None:
-                self._call(handler.on_add, change.new, initial)
+                self._call(registration, handler.on_add, change.new, initial)
             else:
-                self._call(handler.on_update, change.old, change.new)
+                self._call(registration, handler.on_update, change.old, change.new)
 
-    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+    def _call(self, registration: Registration, function: Callable[..., None], *arguments: object) -> None:
+        if registration.active:
+            self._guarded(function, *arguments)
+
+    def _guarded(self, function: Callable[..., None], *arguments: object) -> None:
         try:
             function(*arguments)
         except Exception:  # a handler's bug must not stop the others
             self._log.exception("handler_failed", handler=getattr(function, "__qualname__", repr(function)))
+
+    def _index_failed(self, index: str, value: Object, error: Exception) -> None:
+        self._log.error("index_failed", index=index, object=str(value.key), exc_info=error)
 
     # -- what is kept ----------------------------------------------------------------------------------------------
 
@@ -331,7 +362,10 @@ class Informer:
 
     def _transformed(self, value: Object, transform: Transform) -> Object:
         try:
-            return transform(value)
+            changed = transform(value)
+            if (changed.key, changed.uid, changed.resource_version) != (value.key, value.uid, value.resource_version):
+                raise ConfigError(f"a transform must leave name, namespace, uid and resourceVersion of {value!r}")
+            return changed
         except Exception:  # whatever it is, the object itself is still the truth
             self._log.exception("transform_failed", object=str(value.key))
             return value

@@ -163,6 +163,13 @@ class Store:
             case _:
                 return None
 
+    def changed_in_place(self) -> Sequence[Object]:
+        """The objects that some reader has changed instead of a copy: client-go's mutation detector, for tests.
+
+        The bytes cannot be changed, so such a change is never written; but other readers see it. Decodes every object.
+        """
+        return [value for value in self._objects.values() if not value.intact]
+
     def _put(self, value: Object) -> Change:
         key = value.key
         old = self._objects.get(key)

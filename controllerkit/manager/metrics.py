@@ -8,7 +8,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from controllerkit.cache import Informers
+from controllerkit.cache import Informer, Informers
 from controllerkit.runtime import Clock
 
 __all__ = ["InformerMetrics"]
@@ -18,7 +18,11 @@ VERSION_DIGITS: Final = 15
 
 
 class InformerMetrics:
-    """A collector over the informers of a manager; a scrape reads them."""
+    """A collector over the informers of a manager; a scrape reads them.
+
+    One series for each kind: of several informers, by selector or namespace, the sum of what they hold, and the
+    version and age of the one that is furthest behind.
+    """
 
     def __init__(self, registry: CollectorRegistry, informers: Informers, clock: Clock) -> None:
         self._informers = informers
@@ -33,18 +37,24 @@ class InformerMetrics:
         """The families as of now."""
         families = self._families()
         now = self._clock.monotonic()
-        for informer in self._informers:
-            label = [str(informer.kind)]
-            store = informer.store
-            families["objects"].add_metric(label, len(store))
-            families["bytes"].add_metric(label, store.bytes)
-            if store.version.isdigit():
-                families["version"].add_metric(label, int(store.version[-VERSION_DIGITS:]))
-            if informer.has_synced:
-                families["stale"].add_metric(label, informer.staleness_s(now))
-            families["failures"].add_metric(label, informer.failures)
+        for kind, informers in self._by_kind().items():
+            stores = [each.store for each in informers]
+            families["objects"].add_metric([kind], sum(map(len, stores)))
+            families["bytes"].add_metric([kind], sum(each.bytes for each in stores))
+            versions = [int(each.version[-VERSION_DIGITS:]) for each in stores if each.version.isdigit()]
+            if versions:
+                families["version"].add_metric([kind], min(versions))
+            if all(each.has_synced for each in informers):
+                families["stale"].add_metric([kind], max(each.staleness_s(now) for each in informers))
+            families["failures"].add_metric([kind], sum(each.failures for each in informers))
         families["own"].add_metric([], len(self._informers.overlay))
         yield from families.values()
+
+    def _by_kind(self) -> dict[str, list[Informer]]:
+        found: dict[str, list[Informer]] = {}
+        for informer in self._informers:
+            found.setdefault(str(informer.kind), []).append(informer)
+        return found
 
     @staticmethod
     def _families() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +31,7 @@ class OwnerReference(msgspec.Struct, frozen=True, rename="camel", omit_defaults=
 
 
 _ABSENT: Final = msgspec.Raw(b"null")
-_EMPTY: Final[Mapping[str, str]] = {}
+_EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 _texts_decoder: Final = msgspec.json.Decoder(dict[str, str] | None)
 
 
@@ -243,6 +244,14 @@ class Object(msgspec.Struct, eq=False, gc=False):
         trimmed.api_version, trimmed.kind = self.api_version, self.kind
         return trimmed
 
+    @property
+    def intact(self) -> bool:
+        """Whether nobody has changed the metadata or the shared body in place: they are what the bytes say.
+
+        The bytes never change; but whoever else reads the same body sees such a change. Costs a decoding.
+        """
+        return bool(_envelope_decoder.decode(self.raw).metadata == self.meta) and _recently_decoded.intact(self)
+
     def to_dict(self) -> dict[str, Any]:
         """A fresh, independent, changeable copy."""
         value: dict[str, Any] = _body_decoder.decode(self.raw)
@@ -263,7 +272,7 @@ class Object(msgspec.Struct, eq=False, gc=False):
 
 
 class _RecentlyDecoded:
-    """The bodies read last, bounded by the bytes they came from, the oldest going first.
+    """The bodies decoded last, bounded by the bytes they came from, the oldest going first.
 
     An entry holds its object, so that an identity is not taken by another one while it is here.
     """
@@ -286,6 +295,13 @@ class _RecentlyDecoded:
             oldest, _ = self._entries.pop(next(iter(self._entries)))
             self._bytes -= len(oldest.raw)
         return body
+
+    def intact(self, value: Object) -> bool:
+        """Whether the body of ``value``, if it is here, is what its bytes say."""
+        entry = self._entries.get(id(value))
+        if entry is None:
+            return True
+        return {"apiVersion": value.api_version, "kind": value.kind, **_body_decoder.decode(value.raw)} == entry[1]
 
 
 _recently_decoded: Final = _RecentlyDecoded(_RECENT_BYTES_MAX)

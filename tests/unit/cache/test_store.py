@@ -12,7 +12,15 @@ from controllerkit.errors import ConfigError
 from controllerkit.objects import Key, Object
 
 
-def obj(name: str, version: int = 1, *, labels: dict[str, str] | None = None, owner: str = "", uid: str = "") -> Object:
+def obj(
+    name: str,
+    version: int = 1,
+    *,
+    labels: dict[str, str] | None = None,
+    owner: str = "",
+    uid: str = "",
+    finalizers: list[str] | None = None,
+) -> Object:
     owners = [{"apiVersion": "v1", "kind": "Web", "name": "w", "uid": owner, "controller": True}] if owner else []
     return Object.from_dict(
         {
@@ -23,6 +31,7 @@ def obj(name: str, version: int = 1, *, labels: dict[str, str] | None = None, ow
                 "resourceVersion": str(version),
                 "labels": labels or {},
                 "ownerReferences": owners,
+                "finalizers": finalizers or [],
             }
         }
     )
@@ -32,6 +41,7 @@ def app(value: Object) -> list[str]:
     return [value.labels["app"]] if "app" in value.labels else []
 
 
+@pytest.mark.parity("2.2/replace-deletes-first")
 def test_replace_yields_deletes_first_then_adds_and_updates_and_nothing_for_the_unchanged() -> None:
     store = Store()
     store.replace([obj("gone"), obj("same"), obj("newer")])
@@ -57,6 +67,7 @@ def test_a_deletion_carries_the_last_state_the_server_sent() -> None:
     assert store.apply(WatchEvent("DELETED", obj("a", 9))) is None
 
 
+@pytest.mark.parity("2.2/late-index", "2.5/cache-index-added-late", "1b/named-indexes")
 def test_an_index_added_late_finds_what_is_there() -> None:
     store = Store()
     store.replace([obj("a", labels={"app": "x"}), obj("b", labels={"app": "y"})])
@@ -64,6 +75,7 @@ def test_an_index_added_late_finds_what_is_there() -> None:
     assert [value.name for value in store.by_index("app", "x")] == ["a"]
 
 
+@pytest.mark.parity("2.2/no-empty-index-sets")
 def test_an_empty_index_entry_is_removed() -> None:
     store = Store({"app": app})
     store.replace([obj("a", labels={"app": "x"})])
@@ -77,16 +89,59 @@ def test_children_are_found_by_the_uid_of_their_controller() -> None:
     assert [value.name for value in store.by_index(BY_CONTROLLER, "u1")] == ["a"]
 
 
+@pytest.mark.parity("2.2/unknown-index")
 def test_asking_an_index_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(ConfigError, match=r"no index 'app'; there are \['controller-uid'\]"):
         Store({BY_CONTROLLER: by_controller}).by_index("app", "x")
 
 
+@pytest.mark.parity("2.2/index-conflict")
 def test_a_second_function_under_an_index_name_is_refused() -> None:
     store = Store({"app": app})
     store.add_index("app", app)
     with pytest.raises(ConfigError, match="exists already"):
         store.add_index("app", by_controller)
+
+
+@pytest.mark.parity("2.2/multi-value-index", "2.2/non-empty-index-sets", "2.5/cache-multi-index")
+def test_an_object_is_found_under_each_of_its_values_and_others_stay_under_theirs() -> None:
+    store = Store({"finalizer": lambda value: value.finalizers, "app": app})
+    store.replace([obj("a", labels={"app": "x"}, finalizers=["one", "two"]), obj("b", finalizers=["two"])])
+    assert [value.name for value in store.by_index("finalizer", "two")] == ["a", "b"]
+    store.apply(WatchEvent("MODIFIED", obj("a", 2, finalizers=["three"])))
+    assert {each: [v.name for v in store.by_index("finalizer", each)] for each in ("one", "two", "three")} == {
+        "one": [],
+        "two": ["b"],
+        "three": ["a"],
+    }
+    assert store.by_index("app", "x") == []
+
+
+@pytest.mark.parity("2.2/index-errors")
+def test_an_index_that_raises_is_told_and_neither_the_object_nor_other_indexes_suffer() -> None:
+    told: list[str] = []
+
+    def broken(value: Object) -> list[str]:
+        return [value.labels["site"]]
+
+    store = Store({"site": broken, "app": app})
+    store.on_index_error = lambda name, value, error: told.append(f"{name} {value.name} {error}")
+    store.replace([obj("a", labels={"app": "x"}), obj("b", labels={"site": "s"})])
+    assert told == ["site a 'site'"]
+    assert ([v.name for v in store.by_index("app", "x")], [v.name for v in store.by_index("site", "s")]) == (
+        ["a"],
+        ["b"],
+    )
+    store.apply(WatchEvent("MODIFIED", obj("a", 2, labels={"site": "s"})))
+    assert [v.name for v in store.by_index("site", "s")] == ["a", "b"]
+
+
+def test_the_bytes_are_those_of_what_is_kept() -> None:
+    store = Store()
+    store.replace([obj("a"), obj("b")])
+    store.apply(WatchEvent("MODIFIED", obj("a", 2, labels={"app": "x"})))
+    store.apply(WatchEvent("DELETED", obj("b", 3)))
+    assert store.bytes == sum(len(value.raw) for value in store) > 0
 
 
 EVENTS = st.lists(

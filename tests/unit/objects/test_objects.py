@@ -26,6 +26,7 @@ from controllerkit.objects import (
     set_condition,
     set_controller_reference,
 )
+from controllerkit.objects.object import _recently_decoded
 
 
 def owner(namespace: str = "default", uid: str = "u1", name: str = "w") -> Object:
@@ -44,6 +45,42 @@ def test_the_body_is_decoded_once_and_copies_are_independent() -> None:
     copy = value.to_dict()
     copy["spec"]["x"].append(2)
     assert value.spec["x"] == [1]
+
+
+def big(name: str, size: int) -> Object:
+    return Object.from_dict(
+        {"metadata": {"name": name, "labels": {"a": "1"}, "finalizers": ["x"]}, "data": {"x": "y" * size}}
+    )
+
+
+@pytest.mark.parity("1b/bounded-bodies")
+def test_of_decoded_bodies_only_so_many_bytes_worth_are_kept() -> None:
+    values = [big(str(number), 64 * 2**10) for number in range(200)]
+    for each in values:
+        assert each.body["metadata"]["name"] == each.name
+    last, first = values[-1], values[0]
+    assert last.body is last.body, "what is read again and again is decoded once"
+    kept = [value for value, _ in _recently_decoded._entries.values()]
+    assert first not in kept
+    assert 3 * 2**20 < sum(len(value.raw) for value in kept) == _recently_decoded._bytes <= 4 * 2**20
+    assert first.body["metadata"]["name"] == "0", "what is no longer here is decoded again"
+
+
+@pytest.mark.parity("2.2/mutation-detector")
+@pytest.mark.parametrize("part", ["body", "finalizers"])
+def test_whoever_changes_a_shared_object_is_found_out_and_the_bytes_stay(part: str) -> None:
+    value = big("a", 10)
+    copy = value.to_dict()
+    copy["data"]["x"] = "changed"
+    assert value.body["data"]["x"] == "y" * 10
+    assert value.intact
+    if part == "body":
+        value.body["data"]["x"] = "changed"
+    else:
+        value.finalizers.append("y")  # type: ignore[attr-defined]  # what mypy refuses
+    assert not value.intact
+    assert value.raw == big("a", 10).raw
+    assert value.to_dict()["data"]["x"] == "y" * 10
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"metadata":[]}', b'{"metadata":{"name":1}}', b"\xff"])
