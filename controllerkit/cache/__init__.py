@@ -3,12 +3,18 @@
 from controllerkit.cache.informer import Handler, Informer, Registration, Transform
 from controllerkit.cache.informers import Informers
 from controllerkit.cache.machine import ReflectorOptions
+from controllerkit.cache.options import ALL_NAMESPACES, CachedKind, CacheOptions, CachePart, parts_of
 from controllerkit.cache.overlay import Overlay, Reader, Unsettled, outcome_unknown
 from controllerkit.cache.store import BY_CONTROLLER, Change, IndexFunction, Store, by_controller
 from controllerkit.cache.union import StoreView, UnionStore
+from controllerkit.cache.union_informer import UnionInformer, UnionRegistration
 
 __all__ = [
+    "ALL_NAMESPACES",
     "BY_CONTROLLER",
+    "CacheOptions",
+    "CachePart",
+    "CachedKind",
     "Change",
     "Handler",
     "IndexFunction",
@@ -21,8 +27,11 @@ __all__ = [
     "Store",
     "StoreView",
     "Transform",
+    "UnionInformer",
+    "UnionRegistration",
     "UnionStore",
     "Unsettled",
     "by_controller",
     "outcome_unknown",
+    "parts_of",
 ]

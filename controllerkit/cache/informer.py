@@ -156,6 +156,11 @@ class Informer:
         )
 
     @property
+    def parts(self) -> tuple[Informer, ...]:
+        """The informers it is made of: itself; see `UnionInformer`."""
+        return (self,)
+
+    @property
     def has_synced(self) -> bool:
         """Whether the first list is whole and its objects were given to the handlers."""
         return self._synced.is_set()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from controllerkit.cache import Informers
+from controllerkit.cache import CacheOptions, Informers
 from controllerkit.client import Client
 from controllerkit.controller import Controller, ControllerMetrics, Preview, Reconciler, Rehearsal
 from controllerkit.election import ElectionOptions, LeaderElector
@@ -90,19 +90,21 @@ class Manager:
     at once, without grace.
 
     Args:
-        namespace: the only namespace that is watched; None for all.
+        caches: what of the cluster is cached.
+        namespace: short for ``caches=CacheOptions(namespaces=(namespace,))``.
         metrics_address: short for ``serving=Serving(address=…)``; None to serve nothing.
         grace_period_s: negative waits for ever, 0 not at all.
         ready_staleness_s: ``readyz`` fails once a cache has heard nothing from its server for so long.
         dry_run: for `plan` in place of `run`: nothing is written, there is neither an election nor an endpoint.
     Raises:
-        ConfigError: election without a name, or without a namespace outside a Pod.
+        ConfigError: election without a name, or without a namespace outside a Pod; both ``caches`` and ``namespace``.
     """
 
     def __init__(
         self,
         client: Client,
         *,
+        caches: CacheOptions | None = None,
         namespace: str | None = None,
         metrics_address: str | None = None,
         serving: Serving | None = None,
@@ -120,7 +122,10 @@ class Manager:
         self.registry = CollectorRegistry()
         self.clock = clock or SystemClock()
         self.log = log or get_logger()
-        self.informers = Informers(client, namespace=namespace, clock=self.clock, log=self.log)
+        if namespace is not None and caches is not None:
+            raise ConfigError("say either caches=CacheOptions(namespaces=…) or namespace=…")
+        caches = caches or CacheOptions(namespaces=() if namespace is None else (namespace,))
+        self.informers = Informers(client, options=caches, clock=self.clock, log=self.log)
         self.checks_live: dict[str, Check] = {"ping": lambda: None}
         self.checks_ready: dict[str, Check] = {"caches": self._caches_problem}
         self.ready = asyncio.Event()
