@@ -12,6 +12,7 @@ import sys
 import typer
 
 from controllerkit.cli import dev
+from controllerkit.cli.run import RUN_HELP, run
 from controllerkit.cli.top import TOP_HELP, top
 from controllerkit.errors import ConfigError, ControllerkitError, DevClusterError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dev.app, name="dev")
+app.command("run", help=RUN_HELP)(run)
 app.command("top", help=TOP_HELP)(top)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -143,6 +144,7 @@ FIELDS_MAX: Final = 20
 _VALUE_MAX: Final = 100
 _SIGNS: Final = {"create": "+", "delete": "-"}
 _INDENT: Final = "      "
+_OWNER: Final = re.compile(r"(metadata\.ownerReferences\[.+\])\.(\w+)")
 
 
 def as_text(previews: Iterable[Preview]) -> str:
@@ -173,9 +175,18 @@ def _write_text(write: PlannedWrite) -> list[str]:
     lines = [f"  {_SIGNS.get(write.verb, '~')} {write.verb}{of} {write.kind.kind} {_key_text(write)}"]
     if write.refused:
         return [*lines, f"{_INDENT}refused: {write.refused}"]
-    lines += [f"{_INDENT}{change.path}: {_change_text(change)}" for change in write.changes[:FIELDS_MAX]]
-    rest = len(write.changes) - FIELDS_MAX
+    changes = list(filter(None, map(_line, write.changes)))
+    lines += [f"{_INDENT}{line}" for line in changes[:FIELDS_MAX]]
+    rest = len(changes) - FIELDS_MAX
     return [*lines, f"{_INDENT}and {rest} more fields"] if rest > 0 else lines
+
+
+def _line(change: FieldChange) -> str:
+    """Of a new owner reference its kind tells enough."""
+    owner = _OWNER.fullmatch(change.path) if change.before is ABSENT else None
+    if owner is None:
+        return f"{change.path}: {_change_text(change)}"
+    return f"{owner[1]}: {_value_text(change.after)}" if owner[2] == "kind" else ""
 
 
 def _key_text(write: PlannedWrite) -> str:

@@ -132,6 +132,9 @@ class Reconciler(Generic[R]):
         back-off; raising `TerminalError` does not. May be cancelled at shutdown, between two awaits.
         """
 
+    async def aclose(self) -> None:
+        """Ends what the reconciler opened by itself; for whoever made it to call, after the manager has ended."""
+
     def bind(
         self,
         *,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 
 from controllerkit.client import Client
+from controllerkit.controller import as_data, as_text
 from controllerkit.errors import ConfigError, ControllerkitError
 from controllerkit.manager import Manager
 from controllerkit.runtime import configure_logging
@@ -35,10 +37,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--metrics-address", metavar="HOST:PORT", help="serve /metrics, /healthz and /readyz there")
     run.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR")
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be done now and why, and end; nothing is written, the API server only judges the writes",
+    )
+    run.add_argument("--json", action="store_true", help="the dry run as JSON")
     return parser
 
 
-async def _run(arguments: argparse.Namespace) -> None:
+async def _run(arguments: argparse.Namespace) -> int:
+    if arguments.json and not arguments.dry_run:
+        raise ConfigError("--json is for a dry run; add --dry-run")
     mapping = VersionMap.parse(arguments.map_version)
     client = await Client.connect(
         kubeconfig=arguments.kubeconfig,
@@ -48,27 +58,43 @@ async def _run(arguments: argparse.Namespace) -> None:
     )
     reconciler = EtcdClusterReconciler(mapping=mapping)
     try:
-        manager = Manager(client, namespace=arguments.namespace, metrics_address=arguments.metrics_address)
+        manager = Manager(
+            client,
+            namespace=arguments.namespace,
+            metrics_address=arguments.metrics_address,
+            dry_run=arguments.dry_run,
+        )
         manager.add(reconciler)
+        if arguments.dry_run:
+            return await _show_plan(manager, as_json=arguments.json)
         await manager.run_until_signal()
+        return 0
     finally:
         await reconciler.aclose()
         await client.aclose()
 
 
+async def _show_plan(manager: Manager, *, as_json: bool) -> int:
+    previews = await manager.plan()
+    data = as_data(previews)
+    print(json.dumps(data, indent=2) if as_json else as_text(previews))  # noqa: T201 - what was asked for
+    return int(data["errors"])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; the exit code is 0, 1 where the operator failed, 2 where it was called wrongly."""
+    """Runs the command line; the exit code is 0, 1 where it failed, 2 where it was called wrongly, 130 interrupted."""
     arguments = _parser().parse_args(argv)
     try:
         configure_logging(level=arguments.log_level)
-        asyncio.run(_run(arguments))
+        return asyncio.run(_run(arguments))
     except ConfigError as error:
         print(f"etcd operator: {error}", file=sys.stderr)  # noqa: T201 - logging is what may be misconfigured
         return 2
     except ControllerkitError as error:
         print(f"etcd operator: {error}", file=sys.stderr)  # noqa: T201 - the last word of a process
         return 1
-    return 0
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":
