@@ -32,7 +32,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from controllerkit.client import WATCH_IDLE_S, WatchEvent
+from controllerkit.client import WATCH_IDLE_S, WATCH_TIMEOUT_MIN_S, WatchEvent
 from controllerkit.errors import (
     ApiError,
     BadRequest,
@@ -84,9 +84,6 @@ PAGE_SIZE: Final = 500
 VERY_SHORT_WATCH_S: Final = 1.0
 INTERNAL_ERROR_RESET_S: Final = 60.0
 """client-go ``retry_with_deadline.go``: a minute without an InternalError begins a new window."""
-
-WATCH_TIMEOUT_MIN_S: Final = 300.0
-"""client-go ``minWatchTimeout``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

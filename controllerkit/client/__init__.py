@@ -1,13 +1,24 @@
 """The API's verbs: get, list, watch, create, update, patch, apply, delete, and discovery."""
 
-from controllerkit.client.client import WATCH_IDLE_S, Client, KindLike, ObjectLike, ObjectList, PatchType
+from controllerkit.client.client import (
+    WATCH_IDLE_S,
+    WATCH_TIMEOUT_MIN_S,
+    Client,
+    KindLike,
+    ObjectLike,
+    ObjectList,
+    PatchType,
+)
 from controllerkit.client.hooks import Verb, Write, WriteHook
 from controllerkit.client.mapper import RestMapper
 from controllerkit.client.stream import WatchEvent, WatchStream
+from controllerkit.client.wait import Condition, has_condition, is_deleted, wait_for
 
 __all__ = [
     "WATCH_IDLE_S",
+    "WATCH_TIMEOUT_MIN_S",
     "Client",
+    "Condition",
     "KindLike",
     "ObjectLike",
     "ObjectList",
@@ -18,4 +29,7 @@ __all__ = [
     "WatchStream",
     "Write",
     "WriteHook",
+    "has_condition",
+    "is_deleted",
+    "wait_for",
 ]

@@ -39,6 +39,9 @@ RETRIES_MAX: Final = 10
 WATCH_IDLE_S: Final = 150.0
 """A server sends a bookmark about once a minute; two missed ones and a half are a dead connection."""
 
+WATCH_TIMEOUT_MIN_S: Final = 300.0
+"""client-go ``minWatchTimeout``: the server is asked to end a watch after one to two times this."""
+
 WATCH_MARGIN_S: Final = 15.0
 """How long a server may take longer than the time it was asked to end a watch after."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controllerkit.cache import machine as m
@@ -175,6 +175,7 @@ def possible(state: m.State) -> st.SearchStrategy[m.Event]:
             return st.just(m.Woke())
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_every_path_keeps_the_rules_of_effects(data: st.DataObject) -> None:
     """The last effect waits and no other does; a version is published only after the store was changed to it."""

@@ -85,8 +85,8 @@ class Scripted:
     answers: list[Answer | TransportError] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
 
-    def json(self, value: Mapping[str, Any], status: int = 200) -> Scripted:
-        self.answers.append(Answer(status, (json.dumps(value).encode(),)))
+    def json(self, value: Mapping[str, Any], status: int = 200, *, after_s: float = 0.0) -> Scripted:
+        self.answers.append(Answer(status, (after_s, json.dumps(value).encode())))
         return self
 
     def refuse(self, code: int, reason: str, message: str = "no") -> Scripted:
@@ -130,7 +130,13 @@ class _Response:
         self._clock = clock
 
     async def read(self) -> bytes:
-        return b"".join([part for part in self._parts if isinstance(part, bytes)])
+        body = b""
+        for part in self._parts:
+            if isinstance(part, float | int):
+                await self._clock.sleep(part)
+            elif isinstance(part, bytes):
+                body += part
+        return body
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for part in self._parts:
