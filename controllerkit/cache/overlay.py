@@ -298,7 +298,7 @@ class Reader:
         """Every object, of one namespace if given, whose labels match if given.
 
         Raises:
-            ConfigError: ``label_selector`` cannot be read.
+            BadRequest: ``label_selector`` cannot be read.
         """
         selector = LabelSelector.parse(label_selector) if label_selector else None
 

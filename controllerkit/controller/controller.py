@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 
-from controllerkit.cache import Handler, Informers
+from controllerkit.cache import Handler, Informers, Unsettled
 from controllerkit.client import KindLike
 from controllerkit.controller.delivery import Delivery, told_of_other, told_of_primary
 from controllerkit.controller.failing import Failing, FailureLedger, named, told_of
@@ -26,6 +26,7 @@ from controllerkit.controller.predicates import ChangeEvent
 from controllerkit.controller.preview import Preview, preview_of
 from controllerkit.controller.reconciler import Reconciler
 from controllerkit.controller.result import Forget, Owns, Request, RequeueAfter, Result, Retry, Watch, outcome_of
+from controllerkit.controller.settling import OwnWrites
 from controllerkit.controller.sources import Source
 from controllerkit.errors import ConfigError, Conflict, ControllerkitError, DeadlineExceeded, NotFound
 from controllerkit.objects import Key, Kind, Object, set_condition
@@ -71,6 +72,7 @@ class Controller:
     Guarantees:
         No reconcile starts before every declared kind has synced and every source has told its start; the same key
         is never reconciled twice at once; whatever a reconciler raises ends neither the worker nor another key.
+        A key is not reconciled against a cache that may be older than what it wrote itself (`OwnWrites`).
         Namespaces take turns: one that floods the queue cannot starve the others. Failures of a key are forgotten
         when it succeeds, and when its object's generation changes; no other event shortens its back-off.
     """
@@ -104,6 +106,9 @@ class Controller:
         self._threads: ThreadPoolExecutor | None = None
         self._failures = FailureLedger()
         self._in_flight: dict[Key, _Work] = {}
+        self._own_writes = OwnWrites(
+            reconciler.client, informers.overlay, clock, self._wake, self._metrics.stale_skips, self._log
+        )
         self._sources = list(reconciler.sources)
         self._beside: list[asyncio.Task[None]] = []
         self._more_beside = asyncio.Event()
@@ -124,6 +129,11 @@ class Controller:
     def failing(self) -> Mapping[Key, Failing]:
         """The keys whose last reconcile failed, with the error and since when."""
         return self._failures.snapshot()
+
+    @property
+    def waiting_for_own_write(self) -> frozenset[Key]:
+        """The keys that are not reconciled yet, as the cache may not have seen what they wrote; see `OwnWrites`."""
+        return self._own_writes.waiting
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -285,6 +295,7 @@ class Controller:
 
     async def close(self) -> None:
         """Ends everything that `declare` and `warm_up` began; `run` does so by itself."""
+        await self._own_writes.close()
         await cancel_and_wait(*self._beside, *([self._warm] if self._warm else []))
         if self._threads is not None:
             self._threads.shutdown(wait=False)
@@ -337,6 +348,10 @@ class Controller:
 
         return self._delivery.handler(enqueue_self, self.reconciler.predicates, told_of_primary, first=on_generation)
 
+    def _wake(self, request: Request) -> None:
+        for reason in request.reasons:
+            self.queue.add(request.key, reason, priority=request.priority)
+
     def _forget_child(self, value: Object) -> None:
         self.reconciler.applied_memory.gone(value)
 
@@ -349,7 +364,9 @@ class Controller:
             except QueueShutDown:
                 return
             try:
-                await self._reconcile(Request(item.key, item.reasons, item.priority))
+                request = Request(item.key, item.reasons, item.priority)
+                if not self._own_writes.park(request):
+                    await self._reconcile(request)
             finally:
                 self._in_flight.pop(item.key, None)
                 self.queue.done(item.key)
@@ -368,8 +385,10 @@ class Controller:
         failure: BaseException | None = None
         with structlog.contextvars.bound_contextvars(**bound), self._metrics.reconciling(request.reasons):
             self._log.debug("reconcile", reasons=sorted(request.reasons))
+            unsettled: list[Unsettled] = []
             try:
-                answer = await self._limited(request)
+                with self._informers.overlay.collecting() as unsettled:
+                    answer = await self._limited(request)
             except asyncio.CancelledError as error:
                 if task.cancelling():
                     raise
@@ -380,6 +399,7 @@ class Controller:
                     self._metrics.panics.inc()
                     if not self.reconciler.recover_bugs:
                         raise
+            self._own_writes.hold(request.key, unsettled)
             outcome = outcome_of(answer, failure)
             self._metrics.ended(outcome)
             self._follow(request, outcome)

@@ -58,6 +58,12 @@ class ControllerMetrics:
         self.handler_errors = Counter(
             "controllerkit_handler_errors", "Predicates and functions to keys that raised", label, registry=registry
         )
+        self.stale_skips = Counter(
+            "controllerkit_stale_sync_skips",
+            "Keys held back because the cache may be older than their own writes",
+            label,
+            registry=registry,
+        )
         self.reasons = Counter(
             "controllerkit_reconcile_reasons", "Why keys were reconciled", [*label, "reason"], registry=registry
         )
@@ -77,6 +83,7 @@ class _Series:
         self.panics = metrics.panics.labels(name)
         self.timeouts = metrics.timeouts.labels(name)
         self.handler_errors = metrics.handler_errors.labels(name)
+        self.stale_skips = metrics.stale_skips.labels(name)
         self._reasons = {each: metrics.reasons.labels(name, each) for each in REASONS}
         self._results = {result: metrics.total.labels(name, result) for result in RESULTS}
 

@@ -248,13 +248,17 @@ class Reconciler(Generic[R]):
 
     # -- cached reads --------------------------------------------------------------------------------------------
 
-    async def get(self, key: Key) -> R | None:
+    async def get(self, key: Key, *, fresh: bool = False) -> R | None:
         """The primary object from the cache: typed as declared; None if there is none.
 
+        Args:
+            fresh: from the server instead, as `read_fresh`.
         Raises:
             BadRequest: the object does not fit the `Resource` model.
+            ApiError, TransportError: a fresh read failed.
         """
-        found = self.read(self.primary_kind(), key)
+        kind = self.primary_kind()
+        found = await self.read_fresh(kind, key) if fresh else self.read(kind, key)
         if found is None or self.resource is None:
             return cast("R | None", found)
         return cast("R", self.resource.from_object(found))
@@ -267,9 +271,24 @@ class Reconciler(Generic[R]):
         """
         return self._in_loop(lambda: self._informers.reader(_cached_kind(kind)).get(key))
 
-    def list(self, kind: KindLike, namespace: str | None = None) -> list[Object]:
-        """The objects of a declared kind from the cache. Raises as ``read``."""
-        return self._in_loop(lambda: self._informers.reader(_cached_kind(kind)).list(namespace))
+    async def read_fresh(self, kind: KindLike, key: Key) -> Object | None:
+        """An object as the server has it now, of any kind; None if there is none. What is cached stays as it is.
+
+        For the few decisions that must not be made on what may be some moments old, such as deleting data.
+
+        Raises:
+            ApiError, TransportError: the read failed.
+        """
+        try:
+            return await self.client.get(kind, key)
+        except NotFound:
+            return None
+
+    def list(self, kind: KindLike, namespace: str | None = None, *, label_selector: str = "") -> list[Object]:
+        """The objects of a declared kind from the cache. Raises as ``read``, and BadRequest of the selector."""
+        return self._in_loop(
+            lambda: self._informers.reader(_cached_kind(kind)).list(namespace, label_selector=label_selector)
+        )
 
     def owned(self, owner: Resource | Object, kind: KindLike) -> tuple[Object, ...]:
         """The cached objects whose controller is ``owner``, by key. Raises as ``read``."""

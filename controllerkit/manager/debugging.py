@@ -53,6 +53,7 @@ def _controller(controller: Controller, now: float) -> dict[str, Any]:
     return {
         "name": controller.name,
         "paused": sorted(str(key) for key in controller.queue.paused),
+        "waiting_for_own_write": sorted(str(key) for key in controller.waiting_for_own_write),
         "queued_keys": len(queued),
         "queue": [
             {
