@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 import uuid
 from collections.abc import Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -28,6 +26,7 @@ from controllerkit.controller.reconciler import Reconciler
 from controllerkit.controller.result import Forget, Owns, Request, RequeueAfter, Result, Retry, Watch, outcome_of
 from controllerkit.controller.settling import OwnWrites
 from controllerkit.controller.sources import Source
+from controllerkit.controller.threads import Threads
 from controllerkit.errors import ConfigError, Conflict, ControllerkitError, DeadlineExceeded, NotFound
 from controllerkit.objects import Key, Kind, Object, set_condition
 from controllerkit.runtime import Clock, Deadline, cancel_and_wait
@@ -103,7 +102,7 @@ class Controller:
         )
         self._delivery = Delivery(self.queue, self._log, self._metrics.handler_errors)
         self._plain = not inspect.iscoroutinefunction(reconciler.reconcile)
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: Threads | None = None
         self._failures = FailureLedger()
         self._in_flight: dict[Key, _Work] = {}
         self._own_writes = OwnWrites(
@@ -298,7 +297,7 @@ class Controller:
         await self._own_writes.close()
         await cancel_and_wait(*self._beside, *([self._warm] if self._warm else []))
         if self._threads is not None:
-            self._threads.shutdown(wait=False)
+            self._threads.close()
 
     async def rehearse(self) -> list[Preview]:
         """Passes every primary in the cache once through the reconciler, in a dry run; what each pass would do.
@@ -426,14 +425,14 @@ class Controller:
         if not self._plain:
             return await self.reconciler.reconcile(request)
         if self._threads is None:
-            workers = self.reconciler.max_concurrent_reconciles
-            self._threads = ThreadPoolExecutor(workers, thread_name_prefix=f"{self.name}-reconcile")
-        run = partial(contextvars.copy_context().run, self.reconciler.reconcile, request)
-        thread: asyncio.Future[Any] = asyncio.get_running_loop().run_in_executor(self._threads, run)
+            self._threads = Threads(self.reconciler.max_concurrent_reconciles, f"{self.name}-reconcile")
+        call = self._threads.run(partial(self.reconciler.reconcile, request))
         try:
-            return await asyncio.shield(thread)
+            return await asyncio.shield(call)
         except asyncio.CancelledError:
-            await asyncio.wait([thread])  # a thread cannot be cancelled, and its key must not be worked on twice
+            if not call.done():
+                self._log.warning("thread_goes_on", object=str(request.key), where=self._threads.where(call))
+                await asyncio.wait([call])  # a thread cannot be cancelled, and its key must not be worked on twice
             raise
 
     def _follow(self, request: Request, outcome: Forget | RequeueAfter | Retry) -> None:

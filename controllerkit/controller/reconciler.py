@@ -17,9 +17,9 @@ from controllerkit.controller.result import Owns, Request, Result, Watch
 from controllerkit.controller.sources import Source
 from controllerkit.errors import ConfigError, NotFound, UndeclaredKind
 from controllerkit.events import EventRecorder
-from controllerkit.objects import GVK, Key, Kind, Object, set_controller_reference
+from controllerkit.objects import GVK, Condition, Key, Kind, Object, set_condition, set_controller_reference
 from controllerkit.runtime import Clock
-from controllerkit.schema import Resource
+from controllerkit.schema import ApiModel, Resource
 from controllerkit.workqueue import RateLimiter
 
 __all__ = ["Reconciler"]
@@ -246,6 +246,37 @@ class Reconciler(Generic[R]):
                 continue  # somebody else was faster
         return gone
 
+    async def write_status(
+        self, owner: Resource | Object, status: Mapping[str, Any] | None = None, *, conditions: Iterable[Condition] = ()
+    ) -> Object:
+        """Makes ``status`` say this, in one call, or in none where it says so already.
+
+        Fields that are not given stay, and so do other conditions; ``lastTransitionTime`` moves where the status of
+        a condition changes. ``observedGeneration`` becomes that of ``owner``, in the status and in the conditions;
+        in the status only where the `Resource` has a place for it.
+
+        Raises:
+            Conflict: the object is no longer the ``owner`` that was given; the next pass sees what it is.
+        """
+        source = owner if isinstance(owner, Object) else owner.source
+        generation = source.generation or None
+        wanted = {**source.status, **(status or {})}
+        for each in conditions:
+            wanted["conditions"] = set_condition(
+                wanted.get("conditions"),
+                each.type,
+                each.status,
+                each.reason,
+                each.message,
+                now=self.clock.utcnow(),
+                observed_generation=generation,
+            )
+        if generation is not None and _has_observed_generation(self.resource):
+            wanted["observedGeneration"] = generation
+        if wanted == source.status:
+            return source
+        return await self.client.update_status({**source.to_dict(), "status": wanted})
+
     # -- cached reads --------------------------------------------------------------------------------------------
 
     async def get(self, key: Key, *, fresh: bool = False) -> R | None:
@@ -304,6 +335,15 @@ class Reconciler(Generic[R]):
             return read()
 
         return self.wait(reading())
+
+
+def _has_observed_generation(resource: type[Resource] | None) -> bool:
+    """Whether the status takes it; where that is not modelled, it is taken to do so, as the conventions ask."""
+    field = resource.model_fields.get("status") if resource is not None else None
+    model = field.annotation if field is not None else None
+    if not (isinstance(model, type) and issubclass(model, ApiModel)):
+        return True
+    return any((each.alias or name) == "observedGeneration" for name, each in model.model_fields.items())
 
 
 def _cached_kind(kind: KindLike) -> Kind:

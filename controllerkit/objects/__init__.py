@@ -4,7 +4,7 @@ Rule of the room: no I/O, no clock, nothing that knows of a server.
 """
 
 from controllerkit.objects import kinds
-from controllerkit.objects.conditions import find_condition, rfc3339, set_condition
+from controllerkit.objects.conditions import Condition, find_condition, rfc3339, set_condition
 from controllerkit.objects.key import GVK, GVR, Key, Kind, split_api_version
 from controllerkit.objects.object import Object, ObjectMeta, OwnerReference
 from controllerkit.objects.owners import (
@@ -20,6 +20,7 @@ from controllerkit.objects.selectors import FieldSelector, LabelSelector, Requir
 __all__ = [
     "GVK",
     "GVR",
+    "Condition",
     "FieldSelector",
     "Key",
     "Kind",

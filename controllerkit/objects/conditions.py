@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["find_condition", "rfc3339", "set_condition"]
+__all__ = ["Condition", "find_condition", "rfc3339", "set_condition"]
 
 
 def rfc3339(at: datetime) -> str:
@@ -16,6 +17,16 @@ def rfc3339(at: datetime) -> str:
     '2026-01-02T03:04:05Z'
     """
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a condition says. ``status`` None is "Unknown"; ``reason`` is a CamelCase word, for programs."""
+
+    type: str
+    status: bool | None
+    reason: str
+    message: str = ""
 
 
 def find_condition(conditions: Sequence[Mapping[str, Any]] | None, kind: str) -> Mapping[str, Any] | None:

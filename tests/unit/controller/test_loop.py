@@ -397,6 +397,7 @@ async def test_a_key_that_keeps_failing_is_told_by_one_event_and_a_condition_tha
         ]
 
 
+@pytest.mark.parity("1d/generation-forgets-failures")
 async def test_a_change_of_the_spec_forgets_the_failures(websites: Client) -> None:
     async def answer(request: Request) -> Result | None:
         raise ValueError("no")

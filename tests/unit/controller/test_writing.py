@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from controllerkit import Reconciler, Request
 from controllerkit.client import Client, Write
 from controllerkit.controller import (
     Finalizers,
@@ -22,6 +23,7 @@ from controllerkit.controller import (
 )
 from controllerkit.errors import AlreadyExists, BadRequest, ConfigError, Conflict, NotFound
 from controllerkit.objects import (
+    Condition,
     Key,
     Object,
     kinds,
@@ -30,6 +32,7 @@ from controllerkit.objects import (
     set_controller_reference,
     set_owner_reference,
 )
+from controllerkit.schema import ApiModel, Resource
 from controllerkit.testing import VirtualClock
 from tests.unit.conftest import Website
 
@@ -282,6 +285,78 @@ async def test_a_mutation_that_renames_and_one_that_raises_write_nothing(client:
     with pytest.raises(ConfigError, match="mutate changed namespace and name"):
         await write(client, config_map(), rename)
     assert [each.name for each in (await client.list(kinds.CONFIG_MAP, "default")).items] == ["c"]
+
+
+# -- status --------------------------------------------------------------------------------------------------------
+
+
+class SiteStatus(ApiModel):
+    phase: str = ""
+    conditions: tuple[dict[str, Any], ...] = ()
+
+
+class Observing(SiteStatus):
+    observed_generation: int = 0
+
+
+class Plain(Resource, group="example.dev", version="v1", kind="Website"):
+    status: SiteStatus = SiteStatus()
+
+
+class Observed(Resource, group="example.dev", version="v1", kind="Website"):
+    status: Observing = Observing()
+
+
+@pytest.mark.parity("1d/conditions")
+@pytest.mark.parametrize(("model", "observes"), [(Website, True), (Observed, True), (Plain, False)])
+async def test_a_status_is_written_once_where_it_differs_and_says_what_it_is_of(
+    websites: Client, model: Any, observes: bool
+) -> None:
+    class Telling(Reconciler[model]):  # type: ignore[valid-type]
+        name = "telling"
+
+        async def reconcile(self, request: Request) -> None: ...
+
+    counting, clock, telling = Counting(), VirtualClock(), Telling()
+    telling.bind(client=websites, clock=clock, log=None, recorder=None, informers=None)  # type: ignore[arg-type]
+    site = {"apiVersion": "example.dev/v1", "kind": "Website", "metadata": {"name": "a"}, "spec": {"x": 1}}
+    await websites.create(site)
+    await websites.patch(Website, "a", {"status": {"theirs": "kept"}}, subresource="status")
+    websites.hooks.append(counting)
+
+    async def told(status: bool, reason: str, phase: str) -> dict[str, Any]:
+        await clock.advance(60.0)
+        found = await websites.get(Website, "a")
+        owner = found if model is Website else model.from_object(found)
+        answer = await telling.write_status(owner, {"phase": phase}, conditions=[Condition("Ready", status, reason)])
+        return dict(answer.status)
+
+    first = await told(False, "Starting", "Up")
+    assert first == {
+        "theirs": "kept",
+        "phase": "Up",
+        "conditions": [
+            {
+                "type": "Ready",
+                "status": "False",
+                "reason": "Starting",
+                "message": "",
+                "observedGeneration": 1,
+                "lastTransitionTime": "2026-01-01T00:01:00Z",
+            }
+        ],
+        **({"observedGeneration": 1} if observes else {}),
+    }
+    assert await told(False, "Starting", "Up") == first
+    assert counting.writes == ["update Website a/status"], "the second time there was nothing to say"
+    waiting = await told(False, "Waiting", "Up")
+    assert waiting["conditions"][0]["lastTransitionTime"] == "2026-01-01T00:01:00Z"
+    ready = await told(True, "Ready", "Up")
+    assert ready["conditions"][0]["lastTransitionTime"] == "2026-01-01T00:04:00Z"
+    stale = await websites.get(Website, "a")
+    await websites.patch(Website, "a", {"spec": {"x": 2}})
+    with pytest.raises(Conflict):
+        await telling.write_status(stale, {"phase": "Down"})
 
 
 # -- retry on conflict ---------------------------------------------------------------------------------------------

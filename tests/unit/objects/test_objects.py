@@ -149,6 +149,7 @@ def test_a_second_controller_is_refused_and_the_first_named() -> None:
     assert reference.uid == "u1"
 
 
+@pytest.mark.parity("1d/conditions")
 def test_a_condition_moves_its_transition_time_only_when_its_status_changes() -> None:
     first, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
     conditions = set_condition([{"type": "Other", "status": "True"}], "Ready", False, "A", "", now=first)
