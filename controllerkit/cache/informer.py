@@ -127,7 +127,7 @@ class Informer:
         self.last_error: Exception | None = None
         self._client = client
         self._clock = clock or SystemClock()
-        self._log = (log or get_logger()).bind(informer=str(kind if not isinstance(kind, type) else kind.__name__))
+        self._log = (log or get_logger()).bind(informer=self.name)
         self._registrations: list[Registration] = []
         self._resyncs: dict[Registration, asyncio.Task[None]] = {}
         self._running = False
@@ -154,6 +154,12 @@ class Informer:
             clock=self._clock,
             rng=rng or Random(),
         )
+
+    @property
+    def name(self) -> str:
+        """The kind, and the namespace if it is of one only."""
+        kind = self.kind.resource_kind() if isinstance(self.kind, type) else self.kind
+        return f"{kind} in {self.namespace}" if self.namespace else str(kind)
 
     @property
     def parts(self) -> tuple[Informer, ...]:
@@ -188,7 +194,7 @@ class Informer:
                 await self._synced.wait()
         except TimeoutError as error:
             cause = f"; last error: {self.last_error}" if self.last_error else ""
-            raise DeadlineExceeded(f"the cache of {self.kind} did not sync within {timeout_s:g} s{cause}") from error
+            raise DeadlineExceeded(f"the cache of {self.name} did not sync within {timeout_s:g} s{cause}") from error
 
     def add_handler(self, handler: Handler, *, resync_s: float = 0.0) -> Registration:
         """Adds ``handler``, at any time, and calls it for all that is cached.

@@ -32,7 +32,7 @@ def show(
         "controllers": [_controller(each, now) for each in controllers.values()],
         "caches": [
             {
-                "kind": str(each.kind),
+                "kind": each.name,
                 "objects": len(each.store),
                 "bytes": each.store.bytes,
                 "version": each.store.version,

@@ -415,11 +415,11 @@ class Manager:
 
     def _caches_problem(self) -> str | None:
         now = self.clock.monotonic()
-        behind = [str(each.kind) for each in self.informers if not each.has_synced]
+        behind = [each.name for each in self.informers if not each.has_synced]
         if behind:
             return f"not synced: {', '.join(behind)}"
-        stale = {str(each.kind): each.staleness_s(now) for each in self.informers}
-        old = [f"{kind} for {age:.0f} s" for kind, age in stale.items() if age > self._ready_staleness_s]
+        stale = [(each.name, each.staleness_s(now)) for each in self.informers]
+        old = [f"{name} for {age:.0f} s" for name, age in stale if age > self._ready_staleness_s]
         return f"nothing heard of {', '.join(old)}" if old else None
 
     def _refuse_if_started(self, what: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,8 +17,10 @@ from controllerkit.client import Client, WatchEvent
 from controllerkit.errors import ConfigError
 from controllerkit.objects import Key, Object, kinds
 from controllerkit.runtime import cancel_and_wait
-from controllerkit.testing import VirtualClock
+from controllerkit.testing import VirtualClock, settle
 from controllerkit.wire import WireRequest
+from tests.unit.cache import scripted
+from tests.unit.cache.scripted import Answer, Scripted, bookmark
 
 
 def config_map(name: str, version: int, uid: str = "") -> Object:
@@ -247,6 +249,53 @@ async def test_handlers_come_and_go_before_during_and_after_a_run() -> None:
     during.remove()
     bed.add("after")
     assert (bed.take(), bed.informer.store.keys()) == (["after add a@1 initial"], [Key("default", "a")])
+
+
+# -- the whole way from the watch --------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def following(script: Scripted, clock: VirtualClock, handler: Handler | None = None) -> AsyncIterator[Informer]:
+    informer = Informer(Client(script), kinds.CONFIG_MAP, clock=clock)
+    if handler is not None:
+        informer.add_handler(handler)
+    task = asyncio.create_task(informer.run())
+    await settle()
+    try:
+        yield informer
+    finally:
+        await cancel_and_wait(task)
+
+
+@pytest.mark.parity("2.2/store-version-from-bookmark", "2.9/bookmark-advances", "1b/store-version")
+async def test_the_store_stands_at_the_version_of_the_last_bookmark() -> None:
+    clock = VirtualClock()
+    script = Scripted(clock).stream(scripted.event("ADDED", "a", "3"), bookmark("7", end=True), 60.0, bookmark("12"))
+    async with following(script, clock) as informer:
+        assert informer.store.version == "7"
+        await clock.advance(59.0)
+        assert (informer.store.version, informer.staleness_s(clock.monotonic())) == ("7", 59.0)
+        await clock.advance(1.0)
+        assert (informer.store.version, informer.staleness_s(clock.monotonic())) == ("12", 0.0)
+
+
+@pytest.mark.parity("1b/slow-consumer")
+async def test_nothing_is_read_ahead_of_a_handler_so_a_slow_one_holds_up_the_watch() -> None:
+    clock = VirtualClock()
+    read: list[int] = []
+    heard: list[tuple[str, int]] = []
+
+    def parts() -> Iterator[bytes]:
+        yield bookmark("1", end=True)
+        for number in range(5):
+            read.append(number)
+            yield scripted.event("ADDED", f"a-{number}", str(number + 2))
+
+    script = Scripted(clock)
+    script.answers.append(Answer(200, parts()))  # type: ignore[arg-type]
+    handler = Handler(on_add=lambda value, initial: heard.append((value.name, len(read))))
+    async with following(script, clock, handler):
+        assert heard == [(f"a-{number}", number + 1) for number in range(5)]
 
 
 # -- resync ---------------------------------------------------------------------------------------------------------

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from controllerkit import Manager, Reconciler, Request, Result
 from controllerkit.cache import (
     ALL_NAMESPACES,
     CachedKind,
@@ -18,9 +20,12 @@ from controllerkit.cache import (
     parts_of,
 )
 from controllerkit.client import Client
-from controllerkit.errors import ConfigError
+from controllerkit.errors import ConfigError, DeadlineExceeded
 from controllerkit.objects import Key, Object, kinds
+from controllerkit.testing import VirtualClock, settle
+from tests.unit.cache.scripted import Scripted
 from tests.unit.cache.test_informers import config_map, started, until
+from tests.unit.controller.running import running
 
 EVERYTHING: Mapping[str, CachePart] = {ALL_NAMESPACES: CachePart()}
 
@@ -210,3 +215,47 @@ async def test_each_namespace_has_its_own_selection_and_all_others_theirs(client
         found = {str(value.key): value.annotations.get("seen") for value in informers.reader(kinds.CONFIG_MAP).list()}
         assert found == {"one/a": None, "two/b": "yes", "three/a": None, "three/b": None}
         assert sorted(str(value.key) for value in narrower.store) == ["three/b", "two/b"], "both selections must match"
+
+
+@pytest.mark.parity("2.5/cache-namespaces")
+async def test_nothing_is_asked_of_the_server_beyond_the_namespaces() -> None:
+    clock = VirtualClock()
+    script = Scripted(clock)
+    informers = Informers(Client(script), options=CacheOptions(namespaces=("one", "two")), clock=clock)
+    await informers.declare(kinds.SECRET)
+    informers.start()
+    await settle()
+    assert sorted({urlsplit(each.request.path).path for each in script.asked}) == [
+        "/api/v1/namespaces/one/secrets",
+        "/api/v1/namespaces/two/secrets",
+    ]
+    assert [each.name for each in informers] == ["Secret.v1 in one", "Secret.v1 in two"]
+    with pytest.raises(DeadlineExceeded, match=r"Secret\.v1 in one did not sync"):
+        await informers.wait_synced(timeout_s=0.001)
+    await informers.stop()
+
+
+@pytest.mark.parity("1b/multi-namespace")
+async def test_a_manager_takes_the_options_or_one_namespace(websites: Client) -> None:
+    await filled(websites)
+    seen: list[str] = []
+
+    class Maps(Reconciler[Object]):
+        kind = kinds.CONFIG_MAP
+        name = "maps"
+
+        async def reconcile(self, request: Request) -> Result | None:
+            found = self.list(kinds.CONFIG_MAP, request.key.namespace, label_selector="app=x")
+            seen.append(f"{request.key.namespace} {[value.name for value in found]}")
+            return None
+
+    labelled = CacheOptions(namespaces=("one", "two"), label_selector="app in (x,y)")
+    for options, namespaces in ((labelled, {"one", "two"}), (None, {"three"})):
+        given: dict[str, Any] = {"caches": options} if options else {"namespace": "three"}
+        seen.clear()
+        async with running(websites, Maps(), **given) as manager:
+            await until(lambda: len(seen) >= 2 * len(namespaces), "every object")  # noqa: B023 - it ends here
+            assert set(seen) >= {f"{namespace} ['a']" for namespace in namespaces}
+            assert {each.namespace for each in manager.informers} == namespaces
+    with pytest.raises(ConfigError, match="either caches"):
+        Manager(websites, caches=labelled, namespace="one")
