@@ -16,6 +16,7 @@ IndexFunction = Callable[[Object], Iterable[str]]
 """From an object to the values it is found under; it must depend on nothing else."""
 
 BY_CONTROLLER: Final = "controller-uid"
+_NO_VALUES: Final[frozenset[str]] = frozenset()
 
 
 def _ignore(*_: object) -> None:
@@ -186,9 +187,16 @@ class Store:
         return old
 
     def _reindex(self, key: Key, old: Object | None, new: Object | None) -> None:
-        for name, entries in self._indexes.items():
-            before = self.index_values(name, old) if old is not None else frozenset()
-            after = self.index_values(name, new) if new is not None else frozenset()
+        for name, function in self._functions.items():
+            try:
+                before = frozenset(function(old)) if old is not None else _NO_VALUES
+                after = frozenset(function(new)) if new is not None else _NO_VALUES
+            except Exception:  # one of the two at least; which, and that it is told, is the long way's
+                before = self.index_values(name, old) if old is not None else _NO_VALUES
+                after = self.index_values(name, new) if new is not None else _NO_VALUES
+            if before == after:
+                continue
+            entries = self._indexes[name]
             for value in before - after:
                 entries[value].discard(key)
                 if not entries[value]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllerkit.cache import BY_CONTROLLER, Store, by_controller
+from controllerkit.cache import BY_CONTROLLER, Store, UnionStore, by_controller
 from controllerkit.client import WatchEvent
 from controllerkit.errors import ConfigError
 from controllerkit.objects import Key, Object
@@ -20,13 +20,14 @@ def obj(
     owner: str = "",
     uid: str = "",
     finalizers: list[str] | None = None,
+    namespace: str = "default",
 ) -> Object:
     owners = [{"apiVersion": "v1", "kind": "Web", "name": "w", "uid": owner, "controller": True}] if owner else []
     return Object.from_dict(
         {
             "metadata": {
                 "name": name,
-                "namespace": "default",
+                "namespace": namespace,
                 "uid": uid or f"uid-{name}",
                 "resourceVersion": str(version),
                 "labels": labels or {},
@@ -167,3 +168,41 @@ def test_store_and_indexes_equal_a_fold_over_the_events(events: list[tuple[str, 
     for label in ("x", "y"):
         held = [v for k, v in sorted(expected.items()) if v.labels.get("app") == label]
         assert list(store.by_index("app", label)) == held
+
+
+PLACED = st.lists(
+    st.tuples(st.sampled_from(["ADDED", "DELETED"]), st.sampled_from(["one", "two", "three"]), st.sampled_from("ab")),
+    max_size=20,
+)
+
+
+@pytest.mark.parity("2.5/cache-namespaces")
+@given(PLACED, st.sampled_from([("one", "two", "three"), ("one", ""), ("",)]))
+def test_stores_by_namespace_read_as_one_are_that_one(
+    events: list[tuple[str, str, str]], names: tuple[str, ...]
+) -> None:
+    whole = Store({"app": app})
+    parts = {name: Store({"app": app}) for name in names}
+    union = UnionStore(parts)
+    for version, (kind, namespace, name) in enumerate(events):
+        value = obj(name, version, labels={"app": str(version % 2)}, namespace=namespace)
+        whole.apply(WatchEvent(kind, value))
+        part = union.part(namespace)
+        assert part is parts.get(namespace, parts.get(""))
+        assert part is not None
+        part.apply(WatchEvent(kind, value))
+    assert (len(union), union.bytes, sorted(union.keys())) == (len(whole), whole.bytes, sorted(whole.keys()))
+    for label in ("0", "1"):
+        assert union.by_index("app", label) == whole.by_index("app", label)
+    for namespace in (None, "one", "two", "three"):
+        assert sorted(v.key for v in union.list(namespace)) == sorted(v.key for v in whole.list(namespace))
+    for key in whole.keys():  # noqa: SIM118 - a store iterates over its objects
+        assert union.get(key) is not None
+        assert key in union
+
+
+def test_what_lies_in_no_part_is_not_there() -> None:
+    union = UnionStore({"one": Store({"app": app})})
+    assert (union.get(Key("two", "a")), union.list("two"), union.part("two")) == (None, [], None)
+    with pytest.raises(ConfigError, match="no index 'site'"):
+        union.by_index("site", "x")
