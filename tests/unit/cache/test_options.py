@@ -24,7 +24,7 @@ from controllerkit.errors import ConfigError, DeadlineExceeded
 from controllerkit.objects import Key, Object, kinds
 from controllerkit.testing import VirtualClock, settle
 from tests.unit.cache.scripted import Scripted
-from tests.unit.cache.test_informers import config_map, started, until
+from tests.unit.cache.test_informers import config_map, emptied, started, until, version
 from tests.unit.controller.running import running
 
 EVERYTHING: Mapping[str, CachePart] = {ALL_NAMESPACES: CachePart()}
@@ -130,22 +130,22 @@ def test_resolving_changes_nothing() -> None:
 # -- on a server ------------------------------------------------------------------------------------------------------
 
 
+PARTS = "of=parts"
+
+
 async def filled(client: Client) -> Client:
+    await emptied(client, "one", "two", "three")
     for namespace in ("one", "two", "three"):
-        await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         for name, app in (("a", "x"), ("b", "y")):
-            await client.create(config_map(name, namespace, app=app))
+            await client.create(config_map(name, namespace, of="parts", app=app))
     return client
-
-
-NOT_THE_ROOT_CA = "metadata.name!=kube-root-ca.crt"
 
 
 @pytest.mark.parity("2.5/cache-namespaces", "1b/multi-namespace")
 async def test_several_namespaces_are_one_cache_and_no_other_is_in_it(client: Client) -> None:
     await filled(client)
     heard: list[str] = []
-    options = CacheOptions(namespaces=("one", "two"), field_selector=NOT_THE_ROOT_CA)
+    options = CacheOptions(namespaces=("one", "two"), label_selector=PARTS)
     informers = Informers(client, options=options)
     informer = await informers.declare(kinds.CONFIG_MAP)
     assert await informers.declare(kinds.CONFIG_MAP) is informer
@@ -174,8 +174,8 @@ async def test_several_namespaces_are_one_cache_and_no_other_is_in_it(client: Cl
         await client.delete(kinds.CONFIG_MAP, "a", "one")
         await client.delete(kinds.CONFIG_MAP, "a", "three")
         assert reader.get(Key("one", "a")) is None, "an own write is read next"
-        created = await client.create(config_map("c", "two"))
-        assert reader.get(created.key) == created
+        created = await client.create(config_map("c", "two", of="parts"))
+        assert version(reader.get(created.key)) == created.resource_version
         await until(lambda: len(heard) == 2, "the deletion and the addition")
         assert sorted(heard) == ["add two/c False", "delete one/a"]
         registration.remove()
@@ -199,11 +199,11 @@ async def test_each_namespace_has_its_own_selection_and_all_others_theirs(client
     options = CacheOptions(
         kinds={
             kinds.CONFIG_MAP: CachedKind(
-                field_selector=NOT_THE_ROOT_CA,
+                label_selector=PARTS,
                 namespaces={
-                    "one": CachePart(label_selector="app=x"),
+                    "one": CachePart(label_selector="of=parts,app=x"),
                     "two": CachePart(field_selector="metadata.name=b", transform=marked),
-                    ALL_NAMESPACES: CachePart(label_selector="app in (x,y)"),
+                    ALL_NAMESPACES: CachePart(label_selector="of=parts,app in (x,y)"),
                 },
             )
         }
@@ -249,7 +249,7 @@ async def test_a_manager_takes_the_options_or_one_namespace(websites: Client) ->
             seen.append(f"{request.key.namespace} {[value.name for value in found]}")
             return None
 
-    labelled = CacheOptions(namespaces=("one", "two"), label_selector="app in (x,y)")
+    labelled = CacheOptions(namespaces=("one", "two"), label_selector=PARTS)
     for options, namespaces in ((labelled, {"one", "two"}), (None, {"three"})):
         given: dict[str, Any] = {"caches": options} if options else {"namespace": "three"}
         seen.clear()
