@@ -15,7 +15,7 @@ from controllerkit.controller.settling import OWN_WRITE_WAIT_S, WAITING_REASON
 from controllerkit.manager.metrics import InformerMetrics
 from controllerkit.objects import kinds
 from controllerkit.testing import VirtualClock
-from tests.unit.cache.scripted import Scripted
+from tests.scripted import Scripted
 
 PAGE = (Path(__file__).parents[3] / "docs" / "caches.md").read_text()
 

@@ -19,8 +19,8 @@ from controllerkit.objects import Key, Object, kinds
 from controllerkit.runtime import cancel_and_wait
 from controllerkit.testing import VirtualClock, settle
 from controllerkit.wire import WireRequest
-from tests.unit.cache import scripted
-from tests.unit.cache.scripted import Answer, Scripted, bookmark
+from tests import scripted
+from tests.scripted import Answer, Scripted, bookmark
 
 
 def config_map(name: str, version: int, uid: str = "") -> Object:

@@ -23,7 +23,7 @@ from controllerkit.client import Client
 from controllerkit.errors import ConfigError, DeadlineExceeded
 from controllerkit.objects import Key, Object, kinds
 from controllerkit.testing import VirtualClock, settle
-from tests.unit.cache.scripted import Scripted
+from tests.scripted import Scripted
 from tests.unit.cache.test_informers import config_map, emptied, started, until, version
 from tests.unit.controller.running import running
 
