@@ -9,6 +9,7 @@ from pathlib import Path
 
 from controllerkit.apiserver import ApiServer
 from controllerkit.client import Client
+from controllerkit.devcluster.binaries import BinaryCache
 from controllerkit.devcluster.control_plane import ControlPlane
 from controllerkit.errors import ApiError, NotFound
 from controllerkit.objects import Kind, kinds
@@ -18,6 +19,27 @@ from controllerkit.schema import Resource
 LEFT_BEHIND = (kinds.CONFIG_MAP, kinds.SECRET, kinds.LEASE, kinds.EVENT, kinds.POD, kinds.SERVICE, kinds.DEPLOYMENT)
 OWN = {"kube-root-ca.crt", "kubernetes"}
 """What every namespace, or this one, has anyway."""
+
+
+class Planes:
+    """The one real control plane of a test session, started when first asked for; it runs no controllers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._plane: ControlPlane | None = None
+
+    async def get(self) -> ControlPlane:
+        if self._plane is None:
+            plane = ControlPlane(cache=BinaryCache(), data_dir=self._folder, with_controllers=False)
+            await plane.start()
+            self._plane = plane
+            async with RealServer(plane).connected() as client:  # which a controller would make: Pods need it
+                await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
+        return self._plane
+
+    async def stop(self) -> None:
+        if self._plane is not None:
+            await self._plane.stop()
 
 
 class RealServer:

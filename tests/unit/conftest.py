@@ -12,11 +12,9 @@ import pytest_asyncio
 
 from controllerkit.apiserver import ApiServer
 from controllerkit.client import Client
-from controllerkit.devcluster.binaries import BinaryCache
-from controllerkit.devcluster.control_plane import ControlPlane
 from controllerkit.errors import AlreadyExists
 from controllerkit.schema import Resource
-from tests.servers import KEPT_LABEL, RealServer, Server, served, tidy
+from tests.servers import KEPT_LABEL, Planes, RealServer, Server, served, tidy
 
 
 class Website(Resource, group="example.dev", version="v1"):
@@ -77,32 +75,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def plane(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[ControlPlane | None]:
-    """The real control plane, where one is asked for; no controllers but its own."""
-    if request.config.getoption("--api") == "embedded":
-        yield None
-        return
-    async with ControlPlane(
-        cache=BinaryCache(), data_dir=tmp_path_factory.mktemp("plane"), with_controllers=False
-    ) as running:
-        async with RealServer(running).connected() as client:  # which a controller would make: Pods need it
-            await client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
-        yield running
+async def planes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Planes]:
+    made = Planes(tmp_path_factory.getbasetemp() / "plane")
+    yield made
+    await made.stop()
 
 
 @pytest.fixture
-async def server(request: pytest.FixtureRequest, plane: ControlPlane | None) -> AsyncIterator[Server]:
+async def server(request: pytest.FixtureRequest, planes: Planes) -> AsyncIterator[Server]:
     if getattr(request, "param", "embedded") == "embedded":
         async with ApiServer() as running:
             yield running
         return
-    assert plane is not None
-    real = RealServer(plane)
+    real = RealServer(await planes.get())
     async with real.connected() as client:
         await tidy(client, keep="websites" in request.fixturenames)
-        yield real
+    yield real
 
 
 @pytest.fixture
