@@ -37,8 +37,7 @@ class WebsiteReconciler(Reconciler[Website]):
         name = f"{site.key.name}-page"
         page = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"html": site.spec.text}}
         await self.apply(site, [page])
-        if site.status.page != name:
-            await self.client.update_status({**site.source.to_dict(), "status": {"page": name}})
+        await self.write_status(site, {"page": name})
 
 
 async def main() -> None:

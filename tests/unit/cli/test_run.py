@@ -21,6 +21,13 @@ ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "website.py"
 DOCS = ROOT / "docs" / "reconcilers.md"
 
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: c}}]
+clusters: [{name: c, cluster: {server: 'http://127.0.0.1:PORT'}}]
+"""
 MODULE = """
 from controllerkit import Object, Reconciler, kinds
 
@@ -182,6 +189,25 @@ async def test_a_run_works_until_it_is_interrupted_and_ends_well(site: Client, t
     assert b'"event": "stopping"' in err
 
 
+async def test_an_interrupted_dry_run_ends_with_130_and_without_a_traceback(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG.replace("PORT", str(port)))
+    process = await started("run", "examples/website.py", "--dry-run", kubeconfig=tmp_path / "kubeconfig")
+    await asyncio.wait_for(asked.wait(), 20.0)
+    process.send_signal(signal.SIGINT)
+    out, err = await asyncio.wait_for(process.communicate(), 20.0)
+    assert (process.returncode, out, b"Traceback" in err) == (130, b"", False)
+    server.close()
+
+
 async def test_what_is_called_wrongly_ends_with_status_2_and_a_sentence(tmp_path: Path) -> None:
     wrong = [
         (["run", "examples/website.py", "--json"], "--json and --exit-code are for a dry run; add --dry-run"),
@@ -190,11 +216,7 @@ async def test_what_is_called_wrongly_ends_with_status_2_and_a_sentence(tmp_path
         (["run", "examples/website.py", "--leader-elect", "op"], "leader election outside a Pod needs a namespace"),
         (["run", "examples/website.py", "--kubeconfig", str(tmp_path / "none")], "none"),
     ]
-    (tmp_path / "kubeconfig").write_text(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
-        "contexts: [{name: c, context: {cluster: c}}]\n"
-        "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n"
-    )
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG.replace("PORT", "1"))
     for arguments, sentence in wrong:
         status, out, err = await controllerkit(*arguments, kubeconfig=tmp_path / "kubeconfig")
         assert (status, out) == (2, ""), arguments

@@ -27,7 +27,7 @@ from controllerkit import (
 from controllerkit.client import Write
 from controllerkit.controller import FieldChange, Finalizers, PlannedWrite, Preview, Rehearsal, as_data, as_text
 from controllerkit.controller.differences import ABSENT
-from controllerkit.errors import ConfigError, MethodNotAllowed
+from controllerkit.errors import ConfigError, MethodNotAllowed, NotFound
 from controllerkit.manager import LeaderElection, Serving
 from controllerkit.objects import set_controller_reference
 from tests.unit.conftest import Website
@@ -39,7 +39,7 @@ async def everything(client: Client) -> dict[str, str]:
     found = {}
     for group in ("", "apps", "events.k8s.io", "coordination.k8s.io", "example.dev"):
         for resource in await client.mapper.resources(group, "v1"):
-            with suppress(MethodNotAllowed):  # reviews and the like are only made
+            with suppress(MethodNotAllowed, NotFound):  # reviews and the like are only made
                 for each in (await client.list(resource)).items:
                     if each.namespace == "default":
                         found[f"{resource.kind} {each.key}"] = each.resource_version

@@ -207,7 +207,7 @@ async def test_a_kind_watched_late_is_listed_at_once(websites: Client) -> None:
         await until(lambda: ("of-s", "Secret s listed") in plain.seen, "the Secret that was there")
         await websites.delete(kinds.SECRET, "s")
         await until(lambda: ("of-s", "Secret s deleted") in plain.seen, "and that it goes")
-        assert plain.list(kinds.CONFIG_MAP) == []
+        assert plain.list(kinds.CONFIG_MAP, "default") == []
 
 
 @pytest.mark.parity("2.5/warm-up-disabled", "2.5/warm-up-before-election", "1d/warm-up")
