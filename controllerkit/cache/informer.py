@@ -136,6 +136,7 @@ class Informer:
         self._on_error = on_error
         sink = Sink(
             keep=self._kept,
+            known=self._known,
             replace=self._replace,
             apply=self._apply,
             publish=self._publish,
@@ -365,6 +366,11 @@ class Informer:
         self._log.error("index_failed", index=index, object=str(value.key), exc_info=error)
 
     # -- what is kept ----------------------------------------------------------------------------------------------
+
+    def _known(self, value: Object) -> Object | None:
+        old = self.store.get(value.key)
+        same = old is not None and old.resource_version == value.resource_version and old.uid == value.uid
+        return old if same else None
 
     def _kept(self, value: Object) -> Object:
         if not self._keep_managed_fields:

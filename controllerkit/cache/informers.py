@@ -112,6 +112,8 @@ class Informers:
             log=self._log,
             metadata_only=declared.metadata_only,
             transform=declared.transform or part.transform,
+            on_error=self._options.on_error,
+            options=self._options.reflector,
         )
         informer.add_index(BY_CONTROLLER, by_controller)
         informer.on_progress = partial(self.overlay.release, informer.store)

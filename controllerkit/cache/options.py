@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from controllerkit.cache.machine import ReflectorOptions
 from controllerkit.client import KindLike
 from controllerkit.errors import ConfigError
 from controllerkit.objects import GVK, Kind, Object
@@ -62,6 +63,8 @@ class CacheOptions(CachePart):
     Attributes:
         namespaces: () is all of them, in one watch. `ALL_NAMESPACES` beside others is every other one.
         kinds: by kind.
+        reflector: how each is listed and watched.
+        on_error: see `Informer`; the one for all of them.
     Raises:
         ConfigError: namespaces for a kind that has none, when it is declared.
 
@@ -76,6 +79,8 @@ class CacheOptions(CachePart):
 
     namespaces: Namespaces = ()
     kinds: Mapping[KindLike, CachedKind] = field(default_factory=dict)
+    reflector: ReflectorOptions = field(default_factory=ReflectorOptions)
+    on_error: Callable[[Exception], None] | None = None
 
 
 def parts_of(options: CacheOptions, kind: Kind) -> Mapping[str, CachePart]:

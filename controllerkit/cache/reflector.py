@@ -31,6 +31,7 @@ class Sink:
 
     Attributes:
         keep: what of an object is kept.
+        known: the kept object of this uid and resourceVersion, so that a new sync needs no second copy of it.
         replace: the collection is exactly this.
         apply: ADDED, MODIFIED and DELETED, in order.
         publish: what is kept is that of this resourceVersion.
@@ -39,6 +40,7 @@ class Sink:
     """
 
     keep: Callable[[Object], Object]
+    known: Callable[[Object], Object | None]
     replace: Callable[[list[Object]], None]
     apply: Callable[[list[WatchEvent]], None]
     publish: Callable[[str], None]
@@ -168,7 +170,7 @@ class Reflector:
         while values:  # taken out one by one, so that no two copies of a page are held
             value = values.pop()
             self._check_kind(value)
-            objects.append(self._sink.keep(value))
+            objects.append(self._kept_again(value))
         return machine.PageListed(objects, page.resource_version, page.continue_token)
 
     async def _open(self, effect: machine.OpenWatch) -> None:
@@ -199,7 +201,9 @@ class Reflector:
         batch = await anext(self._batches, None)
         if batch is None:
             return machine.Closed()
-        events, keep = [], self._sink.keep
+        events = []
+        again = isinstance(self.state, machine.Streaming) and self.state.memory.version
+        keep = self._kept_again if again else self._sink.keep
         kind, api_version = self._named
         for event in batch:
             value = event.object
@@ -219,6 +223,9 @@ class Reflector:
             kept = keep(value)
             events.append(event if kept is value else WatchEvent(event.type, kept))
         return machine.Received(events)
+
+    def _kept_again(self, value: Object) -> Object:
+        return self._sink.known(value) or self._sink.keep(value)
 
     def _check_kind(self, value: Object) -> None:
         """Raises MalformedObject for one of another kind than was asked for, such as a Table."""

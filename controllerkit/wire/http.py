@@ -58,17 +58,19 @@ class HttpTransport:
             total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=request.idle_timeout_s or request.timeout_s
         )
         with _translated(self._credentials.server, request):
-            async with self._open_session().request(
-                request.method,
-                URL(self._credentials.server + request.path, encoded=True),
-                headers=headers,
-                data=request.body,
-                ssl=context if context is not None else True,
-                server_hostname=self._credentials.server_name,
-                proxy=self._credentials.proxy,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
+            async with asyncio.timeout(request.timeout_s):
+                answer = await self._open_session().request(
+                    request.method,
+                    URL(self._credentials.server + request.path, encoded=True),
+                    headers=headers,
+                    data=request.body,
+                    ssl=context if context is not None else True,
+                    server_hostname=self._credentials.server_name,
+                    proxy=self._credentials.proxy,
+                    timeout=timeout,
+                    allow_redirects=False,
+                )
+            async with answer as response:
                 try:
                     yield _HttpResponse(response, self._credentials.server, request)
                 finally:

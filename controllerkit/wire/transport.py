@@ -15,7 +15,7 @@ class WireRequest:
     """One HTTP request.
 
     ``path`` starts with "/" and holds the query. ``timeout_s`` bounds each wait for the server, for the head of the
-    answer as for a further part of its body; ``idle_timeout_s``, where it is given, takes its place.
+    answer as for a further part of its body; for the body ``idle_timeout_s``, where it is given, takes its place.
     """
 
     method: str

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+import pytest
+
 from controllerkit.cache import Handler, Informer
 from controllerkit.client import Client
 from controllerkit.objects import Key, Object, kinds
@@ -108,3 +110,21 @@ async def test_a_selector_limits_what_is_kept_and_an_object_that_leaves_it_is_de
         assert [value.name for value in informer.store] == ["a"]
         await client.patch(kinds.CONFIG_MAP, "a", {"metadata": {"labels": {"keep": "no"}}}, "default")
         await until(lambda: len(informer.store) == 0, "the object left the selection")
+
+
+@pytest.mark.parity("2.1/consistency-equal", "1a/consistency-check")
+@pytest.mark.parametrize("metadata_only", [False, True], ids=["whole", "metadata only"])
+async def test_the_cache_is_held_against_the_server(client: Client, metadata_only: bool) -> None:
+    for name in ("a", "b"):
+        await client.create(config_map(name))
+    one = "metadata.name!=kube-root-ca.crt"
+    informer = Informer(client, kinds.CONFIG_MAP, "default", field_selector=one, metadata_only=metadata_only)
+    async with running(informer):
+        assert await informer.differences() == []
+        await client.patch(kinds.CONFIG_MAP, "a", {"data": {"x": "1"}}, "default")
+        await client.create(config_map("c"))
+        await until(lambda: Key("default", "c") in informer.store, "the third")
+        assert await informer.differences() == []
+        informer.store.replace([value for value in informer.store.list() if value.name != "b"])
+        (told,) = await informer.differences()
+        assert "default/b: cached at nothing, the server has " in told

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from controllerkit.cache import Handler, Informer, ReflectorOptions, Store
+from controllerkit.cache.machine import Listing, Streaming
 from controllerkit.client import Client
 from controllerkit.client.client import decode_list
 from controllerkit.errors import (
@@ -288,6 +289,30 @@ async def test_while_nothing_happens_the_store_alone_holds_the_objects(options: 
     key = Key("default", "a")
     async with bed.running(1.0):
         assert sys.getrefcount(bed.informer.store.get(key)) == sys.getrefcount(alone.get(key))
+
+
+@pytest.mark.parametrize("options", [NO_JITTER, LISTS], ids=["streamed", "listed"])
+async def test_a_new_sync_needs_no_second_copy_of_what_is_unchanged(options: ReflectorOptions) -> None:
+    bed = Bed(options)
+    same, changed, made_anew = config_map("same", "1"), config_map("changed", "2"), config_map("made-anew", "3")
+    if options.streaming:
+        bed.server.stream(*(line("ADDED", each) for each in (same, changed, made_anew)), bookmark("3", end=True))
+    else:
+        bed.server.json(listed("3", same, changed, made_anew)).stream()
+    bed.server.answers[-1].parts += (5.0, line("ERROR", error(410, "Expired")))
+    made_anew["metadata"]["uid"] = "another"
+    changed["metadata"]["resourceVersion"] = "4"
+    if options.streaming:
+        bed.server.stream(*(line("ADDED", each) for each in (same, changed, made_anew)), 5.0, bookmark("4", end=True))
+    else:
+        bed.server.json(listed("4", same, changed, made_anew, token="more")).json(listed("4"), after_s=5.0)
+    async with bed.running(8.0):
+        state = bed.informer.state
+        assert isinstance(state, Streaming | Listing)
+        collected = state.objects.values() if isinstance(state, Streaming) else state.objects
+        assert [value.name for value in collected if value is bed.informer.store.get(value.key)] == ["same"]
+        await bed.clock.advance(10.0)
+        assert bed.heard[3:] == ["update changed@4", "update made-anew@3"]
 
 
 @pytest.mark.parity("2.1/list-extraction")

@@ -283,6 +283,19 @@ async def test_a_silent_watch_ends_with_an_error_and_not_never(client: Client, s
             await read(stream, [])
 
 
+async def test_a_watch_that_is_not_answered_at_all_is_given_up_as_soon_as_any_request(
+    address: str, script: Scripted
+) -> None:
+    async def never(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    script.then(never)
+    async with Client(HttpTransport(Credentials(server=address)), timeout_s=0.05) as hurried:
+        with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.05 s"):
+            await hurried.watch(kinds.POD, idle_timeout_s=60.0).__aenter__()
+
+
 async def test_a_connection_cut_in_the_middle_is_a_transport_error(client: Client, script: Scripted) -> None:
     async def cut(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

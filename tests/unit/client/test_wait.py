@@ -156,3 +156,19 @@ async def test_a_pod_is_waited_for_by_its_condition() -> None:
     ready = {**config_map("a", "10"), "status": {"conditions": conditions}}
     bed.server.json(listed("9", {**config_map("a", "9"), "status": {}})).stream(line("MODIFIED", ready))
     assert (await bed.wait(has_condition("Ready"))).resource_version == "10"
+
+
+@pytest.mark.parity("1a/wait-until")
+async def test_on_a_server_it_sees_an_object_come_change_and_go(client: Client) -> None:
+    value = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "awaited"}, "data": {"ready": "no"}}
+
+    def met(found: Object | None) -> bool:
+        return found is not None and found.get("data", "ready") == "yes"
+
+    ready = asyncio.create_task(wait_for(client, kinds.CONFIG_MAP, "awaited", met, timeout_s=10.0))
+    await client.create(value)
+    patched = await client.patch(kinds.CONFIG_MAP, "awaited", {"data": {"ready": "yes"}})
+    assert await ready == patched
+    gone = asyncio.create_task(wait_for(client, kinds.CONFIG_MAP, "awaited", is_deleted(), timeout_s=10.0))
+    await client.delete(kinds.CONFIG_MAP, "awaited")
+    assert await gone is None
