@@ -6,12 +6,14 @@ from controllerkit.cache.machine import ReflectorOptions
 from controllerkit.cache.options import ALL_NAMESPACES, CachedKind, CacheOptions, CachePart, parts_of
 from controllerkit.cache.overlay import Overlay, Reader, Unsettled, outcome_unknown
 from controllerkit.cache.store import BY_CONTROLLER, Change, IndexFunction, Store, by_controller
+from controllerkit.cache.transforms import LAST_APPLIED, Without
 from controllerkit.cache.union import StoreView, UnionStore
 from controllerkit.cache.union_informer import UnionInformer, UnionRegistration
 
 __all__ = [
     "ALL_NAMESPACES",
     "BY_CONTROLLER",
+    "LAST_APPLIED",
     "CacheOptions",
     "CachePart",
     "CachedKind",
@@ -31,6 +33,7 @@ __all__ = [
     "UnionRegistration",
     "UnionStore",
     "Unsettled",
+    "Without",
     "by_controller",
     "outcome_unknown",
     "parts_of",

@@ -57,8 +57,8 @@ class Reconciler(Generic[R]):
         warms_up: they also run ``sources`` and queue what is to be done; off, where only the leader may listen.
         recover_bugs: what is neither ours nor the operating system's error is logged and retried as any other;
             off, it ends the manager.
-        resync_s: every so often each primary is reconciled although nothing has changed, against what no event tells;
-            behind everything that has. 0: never.
+        resync_s: every so often, and when a watch had to begin anew with a list, each primary is reconciled although
+            nothing has changed, against what no event tells; behind everything that has. 0: never.
         tell_failing: a key that keeps failing gets a Warning Event and, for a `Resource`, the condition ``Stalled``.
 
     Set before the start, for use in ``reconcile``:

@@ -338,7 +338,8 @@ async def test_waiting_for_the_cache_ends_with_whatever_takes_it_past_the_write(
         case "removal":
             bed.overlay.forget(bed.store)
     await waiting
-    await bed.overlay.wait_seen(Unsettled(kinds.SECRET, A, "99"))
+    await bed.overlay.wait_seen(Unsettled(kinds.SECRET, A, "99"))  # not cached
+    await bed.overlay.wait_seen(Unsettled(kinds.CONFIG_MAP, A, "x99"))  # no number
     assert bed.overlay._waiters.get(bed.store, []) == []
 
 
