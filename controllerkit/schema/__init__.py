@@ -1,5 +1,55 @@
-"""Types: what a user declares, and what the API calls it."""
+"""Types: what a user declares, and what the API calls it.
 
-from controllerkit.schema.resource import ApiModel, Metadata, Resource
+Rule of the room: no I/O; lower than everything but objects and errors.
+"""
 
-__all__ = ["ApiModel", "Metadata", "Resource"]
+from controllerkit.schema.definition import custom_resource_definition
+from controllerkit.schema.markers import (
+    Cel,
+    Keywords,
+    at_least_one_of,
+    at_most_one_of,
+    cel,
+    exactly_one_of,
+    list_atomic,
+    list_map,
+    list_set,
+    map_atomic,
+    nullable,
+    preserve_unknown,
+    schema_format,
+    wire_schema,
+)
+from controllerkit.schema.resource import ApiModel, Column, Metadata, Resource, Scale
+from controllerkit.schema.structural import structural_schema
+from controllerkit.schema.types import Duration, EmbeddedObject, Int32, Int64, IntOrString, Quantity
+
+__all__ = [
+    "ApiModel",
+    "Cel",
+    "Column",
+    "Duration",
+    "EmbeddedObject",
+    "Int32",
+    "Int64",
+    "IntOrString",
+    "Keywords",
+    "Metadata",
+    "Quantity",
+    "Resource",
+    "Scale",
+    "at_least_one_of",
+    "at_most_one_of",
+    "cel",
+    "custom_resource_definition",
+    "exactly_one_of",
+    "list_atomic",
+    "list_map",
+    "list_set",
+    "map_atomic",
+    "nullable",
+    "preserve_unknown",
+    "schema_format",
+    "structural_schema",
+    "wire_schema",
+]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,17 +12,76 @@ from pydantic.alias_generators import to_camel
 
 from controllerkit.errors import BadRequest, ConfigError
 from controllerkit.objects import Key, Kind, Object
+from controllerkit.schema.markers import Cel
 
-__all__ = ["ApiModel", "Metadata", "Resource"]
+__all__ = ["ApiModel", "Column", "Metadata", "Resource", "Scale", "Serving"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of ``kubectl get``; ``priority`` above 0 is for ``-o wide``."""
+
+    name: str
+    path: str
+    type: Literal["integer", "number", "string", "boolean", "date"] = "string"
+    description: str = ""
+    priority: int = 0
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The subresource ``scale``: where replicas are asked for and told, and the selector of the Pods as text."""
+
+    spec: str = ".spec.replicas"
+    status: str = ".status.replicas"
+    selector: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The class arguments of a `Resource` that are about how the API serves it."""
+
+    singular: str = ""
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    scale: Scale | None = None
+    selectable: tuple[str, ...] = ()
+    served: bool = True
+    storage: bool | None = None
+    deprecated: bool | str = False
 
 
 class ApiModel(BaseModel):
     """A part of a resource: snake_case in Python, camelCase in the API, unknown fields refused nowhere.
 
     The server prunes what its schema does not know, so a reader must accept what a newer schema adds.
+
+    Class arguments:
+        rules: what must hold between its fields, as `cel` and `exactly_one_of` make it.
+        server_defaults: False where the defaults are for the reader alone: then the server fills none in, and what
+            a user did not write stays unwritten. Holds for subclasses too.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    _rules: ClassVar[tuple[Cel, ...]] = ()
+    _server_defaults: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **_: Any) -> None:
+        """Keeps the class arguments from ``object``, which takes none; pydantic hands them to the method below."""
+        super().__init_subclass__()
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, rules: Sequence[Cel] = (), server_defaults: bool | None = None, **kwargs: Any
+    ) -> None:
+        """Takes the class arguments; rules join those of the base classes."""
+        super().__pydantic_init_subclass__(**kwargs)
+        cls._rules = (*cls._rules, *rules)
+        if server_defaults is not None:
+            cls._server_defaults = server_defaults
 
 
 class Metadata(ApiModel):
@@ -45,6 +105,11 @@ class Resource(ApiModel):
     Class arguments:
         group, version: required, for a class that is used.
         kind: the class name. plural: the kind in lower case with an "s". namespaced: True.
+        singular, short_names, categories: other names, for kubectl.
+        columns: what ``kubectl get`` shows, as `Column`. scale: where `Scale` finds replicas.
+        selectable: paths such as ``.spec.color`` that field selectors may name.
+        served, storage: whether this version is served, and is the one that is stored, where there are several.
+        deprecated: True, or the warning that clients get.
 
     >>> class Website(Resource, group="example.dev", version="v1"):
     ...     spec: dict[str, Any] = {}
@@ -57,11 +122,8 @@ class Resource(ApiModel):
     metadata: Metadata = Field(default_factory=Metadata)
 
     _kind: ClassVar[Kind | None] = None
+    _serving: ClassVar[Serving] = Serving()
     _source: Object | None = None
-
-    def __init_subclass__(cls, **_: Any) -> None:
-        """Keeps the class arguments from ``object``, which takes none; pydantic hands them to the method below."""
-        super().__init_subclass__()
 
     @classmethod
     def __pydantic_init_subclass__(
@@ -72,6 +134,15 @@ class Resource(ApiModel):
         kind: str | None = None,
         plural: str | None = None,
         namespaced: bool = True,
+        singular: str = "",
+        short_names: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        columns: Sequence[Column] = (),
+        scale: Scale | None = None,
+        selectable: Sequence[str] = (),
+        served: bool = True,
+        storage: bool | None = None,
+        deprecated: bool | str = False,
         **kwargs: Any,
     ) -> None:
         """Takes the class arguments."""
@@ -81,6 +152,17 @@ class Resource(ApiModel):
                 raise ConfigError(f"{cls.__name__}: a Resource needs both group and version, got {group=} {version=}")
             name = kind or cls.__name__
             cls._kind = Kind(group, version, name, plural or name.lower() + "s", namespaced=namespaced)
+            cls._serving = Serving(
+                singular,
+                tuple(short_names),
+                tuple(categories),
+                tuple(columns),
+                scale,
+                tuple(selectable),
+                served=served,
+                storage=storage,
+                deprecated=deprecated,
+            )
 
     @classmethod
     def resource_kind(cls) -> Kind:
@@ -94,6 +176,11 @@ class Resource(ApiModel):
                 f"{cls.__name__} has no group and version: class {cls.__name__}(Resource, group=…, version=…)"
             )
         return cls._kind
+
+    @classmethod
+    def serving(cls) -> Serving:
+        """How the API serves the type, beside its names and schema."""
+        return cls._serving
 
     @classmethod
     def from_object(cls, value: Object) -> Self:
