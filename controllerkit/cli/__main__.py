@@ -12,6 +12,7 @@ import sys
 import typer
 
 from controllerkit.cli import dev
+from controllerkit.cli.crds import CRDS_HELP, crds
 from controllerkit.cli.run import RUN_HELP, run
 from controllerkit.cli.top import TOP_HELP, top
 from controllerkit.errors import ConfigError, ControllerkitError, DevClusterError
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(dev.app, name="dev")
 app.command("run", help=RUN_HELP)(run)
+app.command("crds", help=CRDS_HELP)(crds)
 app.command("top", help=TOP_HELP)(top)
 
 

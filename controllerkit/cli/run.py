@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from controllerkit.controller import Reconciler
     from controllerkit.manager import LeaderElection, Manager
 
-__all__ = ["CHANGES_STATUS", "RUN_HELP", "load", "run"]
+__all__ = ["CHANGES_STATUS", "RUN_HELP", "imported", "load", "run"]
 
 CHANGES_STATUS = 3
 RUN_HELP = f"""Run reconcilers until SIGTERM or Ctrl-C, or show what they would do.
@@ -139,7 +139,7 @@ def load(target: str) -> Reconciler[Any]:
     from controllerkit.controller import Reconciler
 
     place, _, name = target.rpartition(":") if ":" in target else (target, "", "")
-    module = _imported(place)
+    module = imported(place)
     found = getattr(module, name, None) if name else _only_one(module, place)
     if found is None:
         raise ConfigError(f"{place} has no {name}; it has {_told(_reconcilers_of(module))}")
@@ -168,7 +168,12 @@ def _required(function: Callable[..., Any]) -> list[str]:
     return [each.name for each in parameters if each.default is each.empty and each.kind not in optional]
 
 
-def _imported(place: str) -> ModuleType:
+def imported(place: str) -> ModuleType:
+    """The module that a dotted name or a path ending in ``.py`` names.
+
+    Raises:
+        ConfigError: it is not there, or raises; the message says where.
+    """
     try:
         if not place.endswith(".py"):
             if "" not in sys.path:

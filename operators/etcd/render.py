@@ -82,7 +82,8 @@ def member_name(cluster: EtcdCluster, ordinal: int) -> str:
     """The one name of a member.
 
     >>> from controllerkit.schema import Metadata
-    >>> member_name(EtcdCluster(metadata=Metadata(name="db")), 3)
+    >>> from operators.etcd.api import EtcdClusterSpec
+    >>> member_name(EtcdCluster(metadata=Metadata(name="db"), spec=EtcdClusterSpec()), 3)
     'db-3'
     """
     return f"{cluster.metadata.name}-{ordinal}"

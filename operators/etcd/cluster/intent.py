@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from operators.etcd.api import NAME_LENGTH_MAX, SIZE_MAX, SIZE_MIN, EtcdCluster
+from operators.etcd.api import NAME_LENGTH_MAX, SIZE_MAX, SIZE_MIN, EtcdCluster, TlsPolicy
 from operators.etcd.versions import Chosen, Refusal, Version, VersionMap, choose, refuse_change
 
 __all__ = ["Intent", "Problem", "intend"]
@@ -79,7 +79,7 @@ def _name_problems(cluster: EtcdCluster) -> list[Problem]:
 
 
 def _tls_problems(cluster: EtcdCluster) -> list[Problem]:
-    if not cluster.spec.tls:
+    if cluster.spec.tls in (None, TlsPolicy()):
         return []
     message = "spec.TLS is not supported by this version of the operator; nothing is served without it instead"
     return [Problem("TLSNotSupported", "TLSNotSupported", message)]
