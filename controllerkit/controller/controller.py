@@ -315,7 +315,7 @@ class Controller:
             rehearsal.clear()
             answer, failure = None, None
             try:
-                answer = await self._limited(Request(key, frozenset({"dry run"})))
+                answer = _checked(await self._limited(Request(key, frozenset({"dry run"}))), self.reconciler)
             except Exception as error:  # whatever a reconciler raises concerns this key only
                 failure = error
                 self._log.error("dry_run_failed", object=str(key), error=named(error), exc_info=error)
@@ -387,7 +387,7 @@ class Controller:
             unsettled: list[Unsettled] = []
             try:
                 with self._informers.overlay.collecting() as unsettled:
-                    answer = await self._limited(request)
+                    answer = _checked(await self._limited(request), self.reconciler)
             except asyncio.CancelledError as error:
                 if task.cancelling():
                     raise
@@ -402,7 +402,10 @@ class Controller:
             outcome = outcome_of(answer, failure)
             self._metrics.ended(outcome)
             self._follow(request, outcome)
-            await self._tell(request, outcome)
+            try:
+                await self._tell(request, outcome)
+            except Exception as error:  # such as over conditions of a shape that no schema holds
+                self._log.error("failing_not_told", error=named(error), exc_info=error)
 
     async def _limited(self, request: Request) -> Result | None:
         """The reconcile, within ``reconcile_timeout_s``."""
@@ -528,6 +531,14 @@ class _Sink:
 
 def _as_owns(kind: KindLike | Owns) -> Owns:
     return kind if isinstance(kind, Owns) else Owns(kind)
+
+
+def _checked(answer: Any, reconciler: Reconciler[Any]) -> Result | None:
+    """What a reconcile returned; Python lets it be anything."""
+    if answer is None or isinstance(answer, Result):
+        return answer
+    name = type(reconciler).__name__
+    raise TypeError(f"{name}.reconcile returned a {type(answer).__name__}; it must return a Result or None")
 
 
 def _awaited(task: asyncio.Task[Any]) -> str:

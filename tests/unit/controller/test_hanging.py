@@ -1,4 +1,4 @@
-"""Reconcilers that never return: what tells of them, and that the process ends all the same."""
+"""Reconcilers that never return, or return what they may not: what tells of them, and that all the rest goes on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from controllerkit import Client, Key, Request, Result
+from controllerkit import Client, Key, Request, Result, TerminalError
 from controllerkit.controller.threads import Threads
 from controllerkit.runtime import LoopWatch
 from controllerkit.testing import settle
-from tests.unit.controller.looping import Lines, Loop
-from tests.unit.controller.running import A, Recording, until
+from tests.unit.conftest import Website
+from tests.unit.controller.looping import Lines, Loop, looped
+from tests.unit.controller.running import A, Recording, running, until, website
 
 ROOT = Path(__file__).parents[3]
 
@@ -161,3 +162,32 @@ async def test_a_process_ends_although_a_thread_hangs_and_says_which_controller_
     _, told = await asyncio.wait_for(process.communicate(), 20.0)
     assert process.returncode == 1
     assert b"did not stop within 0.2 s: controller hangs" in told
+
+
+async def test_an_answer_that_is_none_is_a_failure_of_its_key_alone(websites: Client) -> None:
+    async def answer(request: Request) -> Any:
+        return True if request.key == A else None
+
+    loop = await looped(websites, answer, A, Key("ns", "b"))
+    assert loop.results() == {"error": 1.0, "success": 1.0}
+    assert loop.told("reconcile_panics_total") == 1.0
+    (line,) = loop.log.of("reconcile_failed")
+    assert line["error"] == "TypeError: Recording.reconcile returned a bool; it must return a Result or None"
+    await loop.stopped()
+
+
+async def test_an_object_whose_conditions_have_an_odd_shape_ends_no_worker(websites: Client) -> None:
+    async def answer(request: Request) -> Result | None:
+        if request.key == A:
+            raise TerminalError("no")
+        return None
+
+    await websites.create(website())
+    await websites.patch(Website, "a", {"status": {"conditions": ["odd"]}}, subresource="status")
+    reconciler = Recording(answer)
+    async with running(websites, reconciler):
+        await until(lambda: bool(reconciler.requests), "the failure")
+        await websites.create(website("b"))
+        await until(lambda: Key("default", "b") in {each.key for each in reconciler.requests}, "the next key")
+        await websites.patch(Website, "a", {"spec": {"x": 1}})
+        await until(lambda: sum(each.key == A for each in reconciler.requests) >= 2, "and the same one again")
