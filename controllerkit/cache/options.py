@@ -8,8 +8,8 @@ from typing import Final
 
 from controllerkit.cache.machine import ReflectorOptions
 from controllerkit.client import KindLike
-from controllerkit.errors import ConfigError
-from controllerkit.objects import GVK, Kind, Object
+from controllerkit.errors import BadRequest, ConfigError
+from controllerkit.objects import GVK, FieldSelector, Kind, LabelSelector, Object
 
 __all__ = ["ALL_NAMESPACES", "CacheOptions", "CachePart", "CachedKind", "parts_of"]
 
@@ -24,12 +24,21 @@ class CachePart:
     Attributes:
         label_selector: as for ``kubectl -l``; "" is everything.
         field_selector: as for ``kubectl --field-selector``.
-        transform: see `Informer`.
+        transform: see `Informer`; `Without` is one.
+    Raises:
+        ConfigError: a selector cannot be read.
     """
 
     label_selector: str | None = None
     field_selector: str | None = None
     transform: Callable[[Object], Object] | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            LabelSelector.parse(self.label_selector or "")
+            FieldSelector.parse(self.field_selector or "")
+        except BadRequest as error:
+            raise ConfigError(f"a cache cannot select by that: {error}") from error
 
     def over(self, further: CachePart) -> CachePart:
         """This, and what ``further`` says of what this does not."""

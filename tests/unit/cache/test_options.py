@@ -19,12 +19,13 @@ from controllerkit.cache import (
     Informers,
     parts_of,
 )
-from controllerkit.client import Client
+from controllerkit.client import Client, KindLike
 from controllerkit.errors import ConfigError, DeadlineExceeded
 from controllerkit.objects import Key, Object, kinds
 from controllerkit.testing import VirtualClock, settle
 from tests.scripted import Scripted
 from tests.unit.cache.test_informers import config_map, emptied, started, until, version
+from tests.unit.conftest import Website
 from tests.unit.controller.running import running
 
 EVERYTHING: Mapping[str, CachePart] = {ALL_NAMESPACES: CachePart()}
@@ -117,6 +118,22 @@ def test_a_kind_without_namespaces_is_cached_whole_and_cannot_be_given_any() -> 
     assert parts_of(options, kinds.NODE) == {"": labels("d=1")}
     with pytest.raises(ConfigError, match=r"Node\.v1 has no namespaces"):
         parts_of(CacheOptions(kinds={kinds.NODE: CachedKind(namespaces=("a",))}), kinds.NODE)
+
+
+@pytest.mark.parametrize("named", [Website, Website.resource_kind(), Website.resource_kind().gvk])
+def test_a_kind_is_named_as_everywhere(named: KindLike) -> None:
+    options = CacheOptions(kinds={named: CachedKind(label_selector="k=1")})
+    assert parts_of(options, Website.resource_kind()) == {"": labels("k=1")}
+    assert parts_of(options, kinds.SECRET) == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"label_selector": "a in x"}, {"label_selector": "a=b=c"}, {"field_selector": "metadata.name"}]
+)
+@pytest.mark.parametrize("made", [CachePart, CachedKind, CacheOptions])
+def test_a_selector_that_cannot_be_read_is_refused_at_once(made: type[CachePart], wrong: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="a cache cannot select by that: "):
+        made(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parity("2.5/cache-defaulting-race")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pytest
 from controllerkit import Client, Key, Object, Request, Result, kinds
 from controllerkit.client import WatchEvent
 from controllerkit.controller.settling import LOOK_AGAIN_S, OWN_WRITE_WAIT_S, WAITING_REASON
+from controllerkit.objects import set_controller_reference
 from controllerkit.testing import FaultyTransport, LostAnswer, LostRequest, Refusal, Rule, internal_error, settle
-from controllerkit.wire import HttpTransport, load_credentials
+from controllerkit.wire import HttpTransport, Transport, WireRequest, WireResponse, load_credentials
 from tests.servers import Server
 from tests.unit.conftest import Website
 from tests.unit.controller.looping import Loop, looped
-from tests.unit.controller.running import A, until
+from tests.unit.controller.running import A, Recording, running, until, website
 
 B = Key("default", "b")
 
@@ -140,7 +142,7 @@ async def test_a_cancelled_write_is_settled_before_its_key_is_reconciled_again(w
 
     class Slow:
         def send(self, request: Any) -> Any:
-            return _Held(send(request), held) if request.method == "POST" else send(request)
+            return _Unanswered(send(request), held) if request.method == "POST" else send(request)
 
     slow = Client(Slow())  # type: ignore[arg-type]
 
@@ -163,7 +165,7 @@ async def test_a_cancelled_write_is_settled_before_its_key_is_reconciled_again(w
     await loop.stopped()
 
 
-class _Held:
+class _Unanswered:
     """An exchange whose answer is never given to the caller."""
 
     def __init__(self, exchange: Any, held: asyncio.Event) -> None:
@@ -287,6 +289,87 @@ async def test_a_fresh_read_is_the_servers_and_leaves_the_cache_as_it_is(website
     await until(lambda: loop.results(), "the reconcile")
     assert seen == [({"x": 1}, None, "c", None, None)]
     await loop.stopped()
+
+
+class Lagging:
+    """A transport on which watches tell nothing while ``flows`` is not set."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        self.flows = asyncio.Event()
+        self.flows.set()
+
+    @asynccontextmanager
+    async def send(self, request: WireRequest) -> AsyncIterator[WireResponse]:
+        async with self._inner.send(request) as response:
+            yield _Held(response, self.flows) if "watch=true" in request.path else response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _Held:
+    def __init__(self, inner: WireResponse, flows: asyncio.Event) -> None:
+        self._inner = inner
+        self._flows = flows
+        self.status, self.headers = inner.status, inner.headers
+
+    async def read(self) -> bytes:
+        return await self._inner.read()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner.chunks():
+            await self._flows.wait()
+            yield chunk
+
+
+@pytest.mark.parity("1f/read-your-writes", "2.9/wrote-at", "2.9/no-worker-waits")
+async def test_a_whole_operator_on_a_watch_that_tells_nothing_makes_its_child_once_and_again_once_it_was_deleted(
+    websites: Client,
+) -> None:
+    """Children have names that the server chooses, so that every one too many is there to be seen."""
+    lagging = Lagging(websites._transport)
+    client = Client(lagging)
+    counts: list[int] = []
+
+    class Makes(Recording):
+        name = "makes"
+
+        async def reconcile(self, request: Request) -> Result | None:
+            site = await self.get(request.key)
+            assert site is not None
+            owned = self.owned(site, kinds.CONFIG_MAP)
+            counts.append(len(owned))
+            if request.reasons == {"delete"}:
+                await self.client.delete(kinds.CONFIG_MAP, owned[0].key)
+            elif not owned:
+                body = child(generateName="child-")
+                set_controller_reference(site.source, body)
+                await self.client.create(body)
+            return None
+
+    await websites.create(website("a"))
+    async with running(client, Makes()) as manager:
+        lagging.flows.clear()
+        queue = manager._controllers["makes"].queue
+
+        async def passed(reason: str, times: int = 1) -> None:
+            for _ in range(times):
+                before = len(counts)
+                queue.add(A, reason)
+                await until(lambda: len(counts) > before, reason)  # noqa: B023 - it ends here
+
+        await passed("again", 3)
+        await passed("delete")
+        await passed("again", 3)
+        assert counts[-4:] == [1, 0, 1, 1], "deleted, made anew, and left alone"
+        lagging.flows.set()
+        await until(lambda: not len(manager.informers.overlay), "the watch catches up")
+        await passed("again", 2)
+        assert counts[-2:] == [1, 1]
+    found = await websites.list(kinds.CONFIG_MAP, "default")
+    assert len([each for each in found.items if each.name.startswith("child-")]) == 1
+    assert counts.count(0) == 2, "one child at first, one after the deletion"
 
 
 async def test_a_stop_wakes_nothing(faulty: FaultyTransport, shaky: Client) -> None:
