@@ -135,7 +135,7 @@ class Informer:
         self._synced = asyncio.Event()
         self._on_error = on_error
         sink = Sink(
-            keep=self._kept,
+            keep=self.kept,
             known=self._known,
             replace=self._replace,
             apply=self._apply,
@@ -372,7 +372,8 @@ class Informer:
         same = old is not None and old.resource_version == value.resource_version and old.uid == value.uid
         return old if same else None
 
-    def _kept(self, value: Object) -> Object:
+    def kept(self, value: Object) -> Object:
+        """What is stored where the server has ``value``."""
         if not self._keep_managed_fields:
             value = value.without_managed_fields()
         return value if self.transform is None else self._transformed(value, self.transform)

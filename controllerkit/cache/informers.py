@@ -58,7 +58,7 @@ class Informers:
         self._informers: dict[_Declared, AnyInformer] = {}
         self._tasks: dict[Informer, asyncio.Task[None]] = {}
         self._running = False
-        self.overlay = Overlay(self._store_of, self._clock.monotonic)
+        self.overlay = Overlay(self._store_of, self._clock.monotonic, lambda kind, value: self.get(kind).kept(value))
         client.hooks.append(self.overlay)
 
     def __iter__(self) -> Iterator[Informer]:

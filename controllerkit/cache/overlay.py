@@ -88,6 +88,10 @@ class _Shadow:
     since: float
 
 
+def _whole(kind: Kind, value: Object) -> Object:
+    return value
+
+
 _collected: ContextVar[tuple[Overlay, list[Unsettled]] | None] = ContextVar("unsettled writes", default=None)
 
 
@@ -97,6 +101,7 @@ class Overlay:
     Args:
         store_of: the store of a cached kind, None for a kind that is not cached: its writes are not kept.
         now: a monotonic clock in seconds.
+        kept: what the cache keeps of an object, so that a reader finds the same fields before and after.
 
     Guarantees:
         A key never reads older than this process's last successful write of it, until the store has passed that
@@ -106,9 +111,15 @@ class Overlay:
         process never saw hides nothing.
     """
 
-    def __init__(self, store_of: Callable[[Kind], StoreView | None], now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store_of: Callable[[Kind], StoreView | None],
+        now: Callable[[], float] = time.monotonic,
+        kept: Callable[[Kind, Object], Object] = _whole,
+    ) -> None:
         self._store_of = store_of
         self._now = now
+        self._kept = kept
         self._shadows: dict[Store, dict[Key, _Shadow]] = {}
         self._deleting: dict[int, Object | None] = {}
         self._waiters: dict[Store, list[tuple[Unsettled, asyncio.Future[None]]]] = {}
@@ -159,7 +170,7 @@ class Overlay:
             if dead or at_least(older.version, value.resource_version):
                 return  # answers of two writes came back in the other order
             del shadows[value.key]
-        shadows[value.key] = _Shadow(value, value.uid, value.resource_version, self._now())
+        shadows[value.key] = _Shadow(self._kept(kind, value), value.uid, value.resource_version, self._now())
 
     def _hide(self, kind: Kind, known: Object | None) -> None:
         if known is None:

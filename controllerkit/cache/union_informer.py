@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from controllerkit.cache.informer import Handler, Informer, Registration
 from controllerkit.cache.store import IndexFunction
 from controllerkit.cache.union import UnionStore
+from controllerkit.objects import Object
 
 __all__ = ["UnionInformer", "UnionRegistration"]
 
@@ -46,9 +47,14 @@ class UnionInformer:
     """
 
     def __init__(self, parts: Mapping[str, Informer]) -> None:
+        self._parts = dict(parts)
         self.parts = tuple(parts.values())
         self.kind = self.parts[0].kind
         self.store = UnionStore({namespace: part.store for namespace, part in parts.items()})
+
+    def kept(self, value: Object) -> Object:
+        """What is stored where the server has ``value``, in a namespace that is cached."""
+        return self._parts.get(value.namespace, self._parts.get("", self.parts[0])).kept(value)
 
     @property
     def has_synced(self) -> bool:

@@ -426,9 +426,9 @@ def test_objects_are_transformed_before_anybody_sees_them_each_time_they_arrive(
         return without_data(value)
 
     bed = Bed(transform=transform)
-    kept = bed.informer._kept(data_map("a", 1))
+    kept = bed.informer.kept(data_map("a", 1))
     assert kept.get("data") is None
-    assert kept == bed.informer._kept(kept), "the same for its own result"
+    assert kept == bed.informer.kept(kept), "the same for its own result"
     assert calls == ["a@1", "a@1"]
 
 
@@ -451,7 +451,7 @@ def test_an_object_whose_transform_raises_or_makes_another_of_it_is_kept_as_it_c
 ) -> None:
     with capture_logs() as logs:
         bed = Bed(transform=transform)
-        assert bed.informer._kept(data_map("a", 1)) == data_map("a", 1)
+        assert bed.informer.kept(data_map("a", 1)) == data_map("a", 1)
     assert [(each["event"], each["object"]) for each in logs] == [("transform_failed", "default/a")]
 
 

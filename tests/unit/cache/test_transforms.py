@@ -96,3 +96,8 @@ async def test_what_was_dropped_takes_no_memory_and_two_who_drop_the_same_share_
         assert kept is not None
         assert kept.get("data") is None
         assert informer.store.bytes < 1_000
+        await client.patch(kinds.CONFIG_MAP, "big", {"data": {"z": "1"}}, "default")
+        read = informers.reader(kinds.CONFIG_MAP).get(Key("default", "big"))
+        assert read is not None
+        assert read.resource_version > kept.resource_version
+        assert read.get("data") is None, "an own write has the fields that the cache will have"

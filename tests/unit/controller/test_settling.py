@@ -165,6 +165,30 @@ async def test_a_cancelled_write_is_settled_before_its_key_is_reconciled_again(w
     await loop.stopped()
 
 
+@pytest.mark.parity("2.9/unknown-outcome")
+async def test_a_plain_reconcile_in_a_thread_is_held_back_by_its_own_writes_too(
+    faulty: FaultyTransport, shaky: Client
+) -> None:
+    class Plain(Recording):
+        name = "recording"
+
+        def reconcile(self, request: Request) -> Result | None:  # type: ignore[override]
+            if not self.list(kinds.CONFIG_MAP):
+                self.wait(self.client.create(child(generateName="child-")))
+            return None
+
+    faulty.rules.append(Rule(LostAnswer(), verb="create", path="/configmaps"))
+    loop = await Loop(Plain(), shaky).declared()
+    loop.start()
+    (informer,) = loop.informers.get(kinds.CONFIG_MAP).parts
+    informer._replace([])
+    informer._publish("1")
+    loop.queue.add(A, "put")
+    await until(lambda: loop.results() == {"error": 1.0}, "the lost answer")
+    assert loop.controller.waiting_for_own_write == {A}
+    await loop.stopped()
+
+
 class _Unanswered:
     """An exchange whose answer is never given to the caller."""
 
