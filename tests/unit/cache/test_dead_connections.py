@@ -19,6 +19,8 @@ from controllerkit.runtime import BackoffOptions, cancel_and_wait, wait_until
 from controllerkit.testing import Direction, FaultProxy
 from controllerkit.wire import Credentials, HttpTransport, WireRequest
 
+pytestmark = pytest.mark.embedded("its bookmarks come many times a second")
+
 IDLE_S = 0.4
 BOOKMARKS_S = IDLE_S / 8
 QUICK = ReflectorOptions(watch_idle_s=IDLE_S, backoff=BackoffOptions(initial_s=0.01))

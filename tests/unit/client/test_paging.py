@@ -17,61 +17,61 @@ from tests.scripted import Scripted, config_map, event, listed
 
 
 @pytest.fixture
-def server() -> Scripted:
+def script() -> Scripted:
     return Scripted(VirtualClock())
 
 
 @pytest.fixture
-def client(server: Scripted) -> Client:
-    return Client(server, clock=server.clock)
+def client(script: Scripted) -> Client:
+    return Client(script, clock=script.clock)
 
 
 @pytest.mark.parity("2.1/pager-empty", "2.1/pager-one-page", "2.1/pager-many-pages", "1a/paged-list")
 @pytest.mark.parametrize("pages", [[], ["a"], ["a", "b", "c"]], ids=["empty", "one page", "many pages"])
 async def test_a_list_is_all_its_pages_at_the_version_of_the_first(
-    server: Scripted, client: Client, pages: list[str]
+    script: Scripted, client: Client, pages: list[str]
 ) -> None:
     for number, name in enumerate(pages):
         more = "" if number == len(pages) - 1 else f"after-{name}"
-        server.json(listed(str(10 + number), config_map(name, "1"), token=more))
+        script.json(listed(str(10 + number), config_map(name, "1"), token=more))
     if not pages:
-        server.json(listed("10"))
+        script.json(listed("10"))
     found = await client.list_all(kinds.CONFIG_MAP, "default")
     assert ([value.name for value in found.items], found.resource_version) == (pages, "10")
-    assert server.told[1:] == [f"list rv= limit=500 continue=after-{name}" for name in pages[:-1]]
+    assert script.told[1:] == [f"list rv= limit=500 continue=after-{name}" for name in pages[:-1]]
 
 
 @pytest.mark.parity("2.1/pager-expired-first-page")
-async def test_a_first_page_that_expired_is_an_error(server: Scripted, client: Client) -> None:
-    server.refuse(410, "Expired")
+async def test_a_first_page_that_expired_is_an_error(script: Scripted, client: Client) -> None:
+    script.refuse(410, "Expired")
     with pytest.raises(Expired):
         await client.list_all(kinds.CONFIG_MAP, "default", resource_version="7")
 
 
 @pytest.mark.parity("2.1/pager-expired-later-page", "1a/paged-list")
 async def test_a_later_page_that_expired_is_one_list_in_one_piece_as_first_asked_for(
-    server: Scripted, client: Client
+    script: Scripted, client: Client
 ) -> None:
-    server.json(listed("10", config_map("a", "1"), token="more")).refuse(410, "Expired")
-    server.json(listed("20", config_map("b", "2")))
+    script.json(listed("10", config_map("a", "1"), token="more")).refuse(410, "Expired")
+    script.json(listed("20", config_map("b", "2")))
     found = await client.list_all(
         kinds.CONFIG_MAP, "default", resource_version="7", resource_version_match="NotOlderThan"
     )
     assert ([value.name for value in found.items], found.resource_version) == (["b"], "20")
-    first, later, whole = (each.query for each in server.asked)
+    first, later, whole = (each.query for each in script.asked)
     assert first == {"resourceVersion": "7", "resourceVersionMatch": "NotOlderThan", "limit": "500"}
     assert later == {"limit": "500", "continue": "more"}
     assert whole == {"resourceVersion": "7", "resourceVersionMatch": "NotOlderThan"}
 
 
 @pytest.mark.parity("2.1/pager-cancel")
-async def test_a_list_that_is_cancelled_asks_for_no_further_page(server: Scripted, client: Client) -> None:
-    server.json(listed("10", config_map("a", "1"), token="more"))
+async def test_a_list_that_is_cancelled_asks_for_no_further_page(script: Scripted, client: Client) -> None:
+    script.json(listed("10", config_map("a", "1"), token="more"))
     task = asyncio.create_task(client.list_all(kinds.CONFIG_MAP, "default"))
     await settle()
-    assert [each.closed for each in server.asked] == [True, False]
+    assert [each.closed for each in script.asked] == [True, False]
     await cancel_and_wait(task)
-    assert [each.closed for each in server.asked] == [True, True]
+    assert [each.closed for each in script.asked] == [True, True]
 
 
 async def test_while_a_watch_is_silent_it_keeps_nothing_of_what_came() -> None:
