@@ -27,10 +27,11 @@ from controllerkit.controller.result import Forget, Owns, Request, RequeueAfter,
 from controllerkit.controller.settling import OwnWrites
 from controllerkit.controller.sources import Source
 from controllerkit.controller.threads import Threads
+from controllerkit.election import Gained, Shards
 from controllerkit.errors import ConfigError, Conflict, ControllerkitError, DeadlineExceeded, NotFound
 from controllerkit.objects import Key, Kind, Object, set_condition
 from controllerkit.runtime import Clock, Deadline, cancel_and_wait
-from controllerkit.workqueue import ItemExponentialLimiter, QueueShutDown, WorkQueue, WorkQueueMetrics
+from controllerkit.workqueue import LOW_PRIORITY, ItemExponentialLimiter, QueueShutDown, WorkQueue, WorkQueueMetrics
 
 __all__ = ["Controller", "InFlight"]
 
@@ -86,11 +87,13 @@ class Controller:
         metrics: ControllerMetrics,
         queue_metrics: WorkQueueMetrics,
         rng: Random | None = None,
+        shards: Shards | None = None,
     ) -> None:
         self.reconciler = reconciler
         self.name = reconciler.name
         self.clock = clock
         self._informers = informers
+        self._shards = shards
         self._log = log.bind(controller=self.name)
         self._metrics = metrics.of(self.name, reconciler.max_concurrent_reconciles)
         self.queue: WorkQueue[Key] = WorkQueue(
@@ -146,6 +149,8 @@ class Controller:
         self.reconciler.attach(asyncio.get_running_loop())
         informer = await self._informers.declare(primary)
         informer.add_handler(self._primary_handler(), resync_s=self.reconciler.resync_s)
+        if self._shards is not None:
+            self._shards.on_moved.append(self._shard_moved)
         watches: list[Owns | Watch] = [*map(_as_owns, self.reconciler.owns), *self.reconciler.watches]
         for watched in watches:
             await self.watch(watched)
@@ -365,10 +370,28 @@ class Controller:
             try:
                 request = Request(item.key, item.reasons, item.priority)
                 if not self._own_writes.park(request):
-                    await self._reconcile(request)
+                    await self._reconcile_own(request)
             finally:
                 self._in_flight.pop(item.key, None)
                 self.queue.done(item.key)
+
+    async def _reconcile_own(self, request: Request) -> None:
+        """The reconcile; with sharding of this replica's keys only: whoever has the others looks after them."""
+        kind = self.reconciler.primary_kind()
+        if self._shards is not None and not self._shards.take(kind, request.key):
+            self.queue.forget(request.key)
+            return
+        try:
+            await self._reconcile(request)
+        finally:
+            if self._shards is not None:
+                self._shards.done(kind, request.key)
+
+    def _shard_moved(self, gained: Gained) -> None:
+        kind = self.reconciler.primary_kind()
+        for found in self._informers.reader(kind).list():
+            if gained(kind, found.key):
+                self.queue.add(found.key, "shard moved", priority=LOW_PRIORITY)
 
     async def _reconcile(self, request: Request) -> None:
         kind = self.reconciler.primary_kind().kind

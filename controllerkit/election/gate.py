@@ -46,7 +46,7 @@ class WriteGate:
         leader = self._leader()
         raise NotLeading(
             f"{write.verb} of {write.kind.kind} {write.key} was not sent: writes need the lease {self._lease}, and "
-            f"{since}" + (f"; {leader} leads" if leader else "") + ". The leader does what is left to do"
+            f"{since}" + (f"; {leader} leads" if leader else "") + ". Whoever holds it does what is left to do"
         )
 
     def after(self, write: Write, answer: Object | None, error: BaseException | None) -> None:

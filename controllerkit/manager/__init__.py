@@ -3,7 +3,7 @@
 from controllerkit.manager.authz import Authorizer, Verdict
 from controllerkit.manager.certs import CertWatcher
 from controllerkit.manager.groups import Runnable, RunnableGroup
-from controllerkit.manager.manager import LeaderElection, Manager, Serving
+from controllerkit.manager.manager import LeaderElection, Manager, Serving, Sharding
 from controllerkit.manager.serving import Check
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "Runnable",
     "RunnableGroup",
     "Serving",
+    "Sharding",
     "Verdict",
 ]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from controllerkit.cache import Informers
 from controllerkit.controller import Controller
-from controllerkit.election import LeaderElector
+from controllerkit.election import LeaderElector, Shards
 from controllerkit.errors import ConfigError
 from controllerkit.objects import Key
 from controllerkit.runtime import Clock
@@ -21,7 +21,11 @@ ACTIONS: Final = ("requeue", "pause", "resume")
 
 
 def show(
-    controllers: Mapping[str, Controller], informers: Informers, elector: LeaderElector | None, clock: Clock
+    controllers: Mapping[str, Controller],
+    informers: Informers,
+    elector: LeaderElector | None,
+    clock: Clock,
+    shards: Shards | None = None,
 ) -> dict[str, Any]:
     """Everything, as plain data. Nothing of an object but its name is in it."""
     now = clock.monotonic()
@@ -29,6 +33,15 @@ def show(
         "leader": None
         if elector is None
         else {"lease": str(elector.key), "leader": elector.leader, "leading": elector.is_leader},
+        "shard": None
+        if shards is None
+        else {
+            "lease": str(shards.key),
+            "ring": shards.ring_name,
+            "active": shards.active,
+            "members": list(shards.ring.grant.view if shards.ring.grant is not None else ()),
+            "in_work": sorted(shards.ring.in_work)[:KEYS_MAX],
+        },
         "controllers": [_controller(each, now) for each in controllers.values()],
         "caches": [
             {

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from controllerkit.cache import CacheOptions, Informers
 from controllerkit.client import Client
 from controllerkit.controller import Controller, ControllerMetrics, Preview, Reconciler, Rehearsal
-from controllerkit.election import ElectionOptions, LeaderElector
+from controllerkit.election import ElectionOptions, LeaderElector, Shards
 from controllerkit.errors import ConfigError, ManagerError
 from controllerkit.events import EventRecorder
 from controllerkit.manager import debugging
@@ -28,7 +28,7 @@ from controllerkit.manager.serving import Check, Debugging, Endpoints
 from controllerkit.runtime import Clock, LoopWatch, SystemClock, get_logger
 from controllerkit.workqueue import WorkQueueMetrics
 
-__all__ = ["LeaderElection", "Manager", "Serving"]
+__all__ = ["LeaderElection", "Manager", "Serving", "Sharding"]
 
 GRACE_PERIOD_S: Final = 30.0
 """controller-runtime ``GracefulShutdownTimeout``."""
@@ -48,6 +48,22 @@ class LeaderElection:
         name: of the Lease; one for each operator.
         namespace: of the Lease; "" is the Pod's own.
         identity: unique; "" makes one of the host's name and a random part.
+    """
+
+    name: str
+    namespace: str = ""
+    identity: str = ""
+    options: ElectionOptions = field(default_factory=ElectionOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharding:
+    """All processes with this name act, each on its share of the keys; see `controllerkit.election.ring`.
+
+    Attributes:
+        name: of the ring; one for each operator.
+        namespace: of the Leases, one for each process; "" is the Pod's own.
+        identity: the name of this process's Lease; "" makes one of the ring's, the host's, and a random part.
     """
 
     name: str
@@ -87,7 +103,9 @@ class Manager:
     manager's own: metrics registry, caches, clock; two managers can live in one process.
 
     With ``leader_election`` no write of a controller leaves unless the lease is held, and losing it ends the manager
-    at once, without grace.
+    at once, without grace. With ``sharding`` every process is at work, each on its share of the keys; a reconciler
+    with ``needs_leader = False`` is not shared out and works on all of them in every process. A key that moves is
+    reconciled where it moved to, with the reason ``shard moved``.
 
     Args:
         caches: what of the cluster is cached.
@@ -109,6 +127,7 @@ class Manager:
         metrics_address: str | None = None,
         serving: Serving | None = None,
         leader_election: LeaderElection | None = None,
+        sharding: Sharding | None = None,
         grace_period_s: float = GRACE_PERIOD_S,
         ready_staleness_s: float = READY_STALENESS_S,
         dry_run: bool = False,
@@ -117,7 +136,8 @@ class Manager:
     ) -> None:
         self._rehearsal = Rehearsal() if dry_run else None
         if self._rehearsal is not None:
-            client, leader_election, serving, metrics_address = self._rehearsal.client(client), None, None, None
+            client, leader_election, sharding = self._rehearsal.client(client), None, None
+            serving, metrics_address = None, None
         self.client = client
         self.registry = CollectorRegistry()
         self.clock = clock or SystemClock()
@@ -138,7 +158,10 @@ class Manager:
         self._failed = asyncio.Event()
         self._loop_watch = LoopWatch(log=self.log)
         self._ungated = client
+        if leader_election is not None and sharding is not None:
+            raise ConfigError("say either leader_election=… (one process acts) or sharding=… (all do, on their share)")
         self._elector = self._make_elector(leader_election) if leader_election is not None else None
+        self._shards = self._make_shards(sharding) if sharding is not None else None
         if serving is None and metrics_address:
             serving = Serving(address=metrics_address)
         self._certs = self._make_certs(serving) if serving is not None and serving.certificate is not None else None
@@ -152,14 +175,6 @@ class Manager:
     # -- what it is made of ----------------------------------------------------------------------------------------
 
     def _make_elector(self, settings: LeaderElection) -> LeaderElector:
-        namespace = settings.namespace
-        if not namespace:
-            try:
-                namespace = _NAMESPACE_FILE.read_text().strip()
-            except OSError as error:
-                raise ConfigError(
-                    "leader election outside a Pod needs a namespace: LeaderElection(name=…, namespace=…)"
-                ) from error
         master = Gauge("leader_election_master_status", "Whether this process leads", ["name"], registry=self.registry)
         master.labels(settings.name).set(0)
 
@@ -172,7 +187,7 @@ class Manager:
         elector = LeaderElector(
             self._ungated,
             name=settings.name,
-            namespace=namespace,
+            namespace=settings.namespace or _own_namespace("leader election", "LeaderElection"),
             identity=settings.identity or f"{socket.gethostname()}_{uuid.uuid4()}",
             options=settings.options,
             clock=self.clock,
@@ -186,6 +201,21 @@ class Manager:
         elector.client = self._ungated
         self._election_recorder = EventRecorder(self._ungated, controller=settings.name, clock=self.clock, log=self.log)
         return elector
+
+    def _make_shards(self, settings: Sharding) -> Shards:
+        shards = Shards(
+            self._ungated,
+            name=settings.name,
+            namespace=settings.namespace or _own_namespace("sharding", "Sharding"),
+            identity=settings.identity,
+            options=settings.options,
+            clock=self.clock,
+            log=self.log,
+        )
+        self.client.hooks.insert(0, shards.gate)
+        self._ungated = self.client.without(shards.gate)
+        shards.client = self._ungated
+        return shards
 
     def _make_certs(self, serving: Serving) -> CertWatcher:
         if serving.certificate is None or serving.key is None:
@@ -201,7 +231,7 @@ class Manager:
         debug = None
         if serving.debug:
             debug = Debugging(
-                lambda: debugging.show(self._controllers, self.informers, self._elector, self.clock),
+                lambda: debugging.show(self._controllers, self.informers, self._elector, self.clock, self._shards),
                 lambda wanted: debugging.act(self._controllers, wanted),
             )
         return Endpoints(
@@ -219,6 +249,11 @@ class Manager:
     def endpoints(self) -> Endpoints | None:
         """The HTTP endpoints, for their port."""
         return self._endpoints
+
+    @property
+    def shards(self) -> Shards | None:
+        """This process's place in the ring, where there is one."""
+        return self._shards
 
     @property
     def elector(self) -> LeaderElector | None:
@@ -254,6 +289,7 @@ class Manager:
             log=self.log,
             metrics=self._controller_metrics,
             queue_metrics=self._queue_metrics,
+            shards=self._shards if reconciler.needs_leader else None,
         )
         self._controllers[reconciler.name] = controller
         self._recorders.add(f"events of {reconciler.name}", recorder.run)
@@ -265,8 +301,10 @@ class Manager:
         """Registers a coroutine function that runs beside the controllers until it is cancelled.
 
         Raises:
-            ConfigError: the name is taken, or the manager stops.
+            ConfigError: the name is taken, or the manager stops; or it needs a leader, and with sharding there is none.
         """
+        if needs_leader and self._shards is not None:
+            raise ConfigError(f"{name} needs a leader, and with sharding there is none; make it a reconciler's work")
         (self._leading if needs_leader else self._others).add(name, runnable)
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -361,29 +399,32 @@ class Manager:
         self.informers.start()
         await self.informers.wait_synced(timeout_s=SYNC_TIMEOUT_S)
         self._others.start()
-        if self._elector is not None:
+        if self._elector is not None or self._shards is not None:
             warm = [each for each in self._controllers.values() if each.reconciler.warms_up]
             await asyncio.gather(*(each.warm_up() for each in warm))
         self.ready.set()
-        if self._elector is None:
-            self._leading.start()
-        else:
+        if self._elector is not None:
             self.checks_live["leader-election"] = self._elector.check
-            await self._lead(self._elector)
+            await self._act_while_held(self._elector, "leader election")
+        elif self._shards is not None:
+            await self._act_while_held(self._shards, "place in the ring")
+        else:
+            self._leading.start()
         await stop.wait()
 
-    async def _lead(self, elector: LeaderElector) -> None:
-        """Starts what needs the leader once this process is it; ends the manager once it is no more."""
-        self._election = asyncio.create_task(elector.run(), name="leader election")
-        while not elector.is_leader:
-            if self._election.done():
-                break
-            await elector.changed.wait()
+    async def _act_while_held(self, lease: LeaderElector | Shards, what: str) -> None:
+        """Starts what needs the lease once this process has it; ends the manager once it has not."""
+        self._election = asyncio.create_task(lease.run(), name=what)
+        changed = asyncio.create_task(lease.changed.wait())
+        try:
+            await asyncio.wait([self._election, changed], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
         if not self._election.done():
             self._leading.start()
             await asyncio.wait([self._election])
         self._election.result()
-        self._fail(LeadershipLost(f"leader election lost: the lease {elector.key} was not renewed in time"))
+        self._fail(LeadershipLost(f"{what} lost: the lease {lease.key} was not renewed in time"))
 
     def _fail(self, failure: ManagerError) -> None:
         self._failures.append(failure)
@@ -400,6 +441,8 @@ class Manager:
         def left_s() -> float | None:
             return None if grace_s < 0 else max(deadline - loop.time(), 0.0)
 
+        if self._shards is not None:
+            self._shards.leave()
         hanging = [*await self._leading.stop(left_s()), *await self._others.stop(left_s())]
         await self.informers.stop()
         election = getattr(self, "_election", None)
@@ -425,6 +468,14 @@ class Manager:
     def _refuse_if_started(self, what: str) -> None:
         if self._started:
             raise ConfigError(f"{what} came after the manager was started")
+
+
+def _own_namespace(what: str, option: str) -> str:
+    """That of the Pod."""
+    try:
+        return _NAMESPACE_FILE.read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"{what} outside a Pod needs a namespace: {option}(name=…, namespace=…)") from error
 
 
 def _joined(failures: list[ManagerError]) -> ManagerError:
