@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -16,13 +16,14 @@ import msgspec
 from controllerkit.client.hooks import Verb, Write, WriteHook
 from controllerkit.client.mapper import RestMapper
 from controllerkit.client.stream import WatchStream
+from controllerkit.client.warnings import WarningSurfacer
 from controllerkit.errors import ApiError, BadRequest, Gone, MalformedObject, api_error
 from controllerkit.objects import GVK, Key, Kind, Object
 from controllerkit.runtime import Clock, SystemClock
 from controllerkit.schema import Resource
 from controllerkit.wire import HttpTransport, Transport, WireRequest, WireResponse, load_credentials
 
-__all__ = ["Client", "KindLike", "ObjectLike", "ObjectList", "PatchType"]
+__all__ = ["Client", "FieldValidation", "KindLike", "ObjectLike", "ObjectList", "PatchType"]
 
 KindLike = Kind | GVK | type[Resource]
 """How a caller may name a type: a `Kind`, a `GVK` (discovered) or a `Resource` class."""
@@ -51,6 +52,8 @@ METADATA_ONLY: Final = "application/json;as={};g=meta.k8s.io;v=v1"
 
 
 _METHODS: Final = {"create": "POST", "update": "PUT", "patch": "PATCH", "apply": "PATCH"}
+
+FieldValidation = Literal["", "Ignore", "Warn", "Strict"]
 
 T = TypeVar("T")
 
@@ -107,6 +110,9 @@ class Client:
         hooks: asked before every write, in order, and told its outcome, in reverse; a hook that refuses (a
             write gate) raises, and nothing is sent. See `WriteHook`.
         dry_run: every write is sent with ``dryRun=All``: admitted and validated, and not stored.
+        field_validation: what the server does with unknown and repeated fields of a write: refuse it (Strict), warn
+            (Warn, its default), or drop them silently (Ignore).
+        on_warning: given each distinct warning of the server once; None logs it.
     Guarantees:
         Safe for any number of tasks. A cancelled call closes its connection; a write that was cancelled may or
         may not have been done: read it back. Where the server answers 429 or 5xx with Retry-After, the call
@@ -124,12 +130,17 @@ class Client:
         namespace: str = "default",
         field_manager: str = DEFAULT_FIELD_MANAGER,
         timeout_s: float = 30.0,
+        field_validation: FieldValidation = "",
+        on_warning: Callable[[str], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.namespace = namespace
         self.field_manager = field_manager
         self._transport = transport
+        self.field_validation = field_validation
         self._timeout_s = timeout_s
+        self._warnings = WarningSurfacer(on_warning)
+        self._origin = ""
         self._clock = clock or SystemClock()
         self.hooks: list[WriteHook] = []
         self.dry_run = False
@@ -143,11 +154,21 @@ class Client:
         context: str | None = None,
         field_manager: str = DEFAULT_FIELD_MANAGER,
         user_agent: str = "controllerkit",
+        field_validation: FieldValidation = "",
+        on_warning: Callable[[str], None] | None = None,
     ) -> Client:
         """A client for the cluster that `controllerkit.wire.load_credentials` finds; nothing is sent yet."""
         credentials = await load_credentials(kubeconfig=kubeconfig, context=context)
         transport = HttpTransport(credentials, user_agent=user_agent)
-        return cls(transport, namespace=credentials.namespace, field_manager=field_manager)
+        client = cls(
+            transport,
+            namespace=credentials.namespace,
+            field_manager=field_manager,
+            field_validation=field_validation,
+            on_warning=on_warning,
+        )
+        client._origin = f"{credentials.server} does not know the credentials of {credentials.source}"
+        return client
 
     async def __aenter__(self) -> Client:
         return self
@@ -308,8 +329,9 @@ class Client:
             idle_timeout_s=silence_s,
         )
         async with self._transport.send(request) as response:
+            self._warnings.look(response.headers)
             if response.status != 200:
-                raise await _error_of(response, request)
+                raise await _error_of(response, request, self._origin)
             what = f"WATCH {path.partition('?')[0]}"
             yield WatchStream(response.chunks(), resolved.gvk, what, clock=self._clock, ends_at=ends_at)
 
@@ -327,6 +349,26 @@ class Client:
         namespace = source.namespace or self.namespace
         write = self._about("create", kind, namespace, source.name, dry_run=dry_run)
         return await self._write(write, kind.path(namespace), source.raw, field_manager=field_manager)
+
+    async def create_subresource(
+        self,
+        kind: KindLike,
+        name: str | Key,
+        subresource: str,
+        value: ObjectLike,
+        namespace: str | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Object:
+        """What is asked of an object by a POST: ``eviction`` and ``binding`` of a Pod, ``token`` of a ServiceAccount.
+
+        Raises:
+            TooManyRequests: an eviction that a PodDisruptionBudget does not allow now.
+        """
+        resolved, path = await self._path(kind, name, namespace, subresource)
+        write = self._about("create", resolved, namespace, name, subresource, dry_run=dry_run)
+        body = msgspec.json.encode(value) if isinstance(value, Mapping) else _bytes_of(value).raw
+        return await self._write(write, path, body)
 
     async def update(
         self, value: ObjectLike, *, subresource: str = "", field_manager: str = "", dry_run: bool = False
@@ -490,6 +532,7 @@ class Client:
         query = {
             "fieldManager": field_manager or self.field_manager,
             "force": "true" if force and content_type == PatchType.APPLY.value else "",
+            "fieldValidation": self.field_validation,
             "dryRun": "All" if write.dry_run else "",
         }
 
@@ -516,9 +559,10 @@ class Client:
         request = WireRequest(method=method, path=path, headers=headers, body=body, timeout_s=self._timeout_s)
         for attempt in range(RETRIES_MAX + 1):
             async with self._transport.send(request) as response:
+                self._warnings.look(response.headers)
                 if response.status < 300:
                     return await response.read()
-                error = await _error_of(response, request)
+                error = await _error_of(response, request, self._origin)
             if error.retry_after_s is None or attempt == RETRIES_MAX or not _worth_a_retry(error):
                 raise error
             await self._clock.sleep(error.retry_after_s)
@@ -567,7 +611,8 @@ def _worth_a_retry(error: ApiError) -> bool:
     return error.code == 429 or error.code >= 500
 
 
-async def _error_of(response: WireResponse, request: WireRequest) -> ApiError:
+async def _error_of(response: WireResponse, request: WireRequest, origin: str) -> ApiError:
+    """The refusal; one of our credentials says where they are from (``origin``), and never what they are."""
     body = await response.read()
     asked = f"{request.method} {request.path.partition('?')[0]}"
     try:
@@ -577,6 +622,8 @@ async def _error_of(response: WireResponse, request: WireRequest) -> ApiError:
     if not isinstance(status, dict) or status.get("kind") != "Status":
         text = body[:300].decode(errors="replace").strip()
         status = {"message": text or f"HTTP status {response.status}"}
+    if response.status == 401 and origin:
+        status["message"] = f"{status.get('message') or 'Unauthorized'}; {origin}"
     after = response.headers.get("Retry-After", "")
     return api_error(
         status, code=response.status, request=asked, retry_after_s=float(after) if after.isdigit() else None

@@ -23,7 +23,7 @@ _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(slots=True)
 class Credentials:
-    """A server's address and what proves us to it.
+    """A server's address and what proves us to it; ``source`` says for people where that was found.
 
     Tokens are asked anew for each request from their source (file, exec plugin), which caches them itself;
     certificate files are read again when they change on disk.
@@ -38,6 +38,7 @@ class Credentials:
     token: str | None = None
     namespace: str = "default"
     proxy: str | None = None
+    source: str = "this process"
     configuration: Any = None
     _ssl: ssl.SSLContext | None = None
     _ssl_stamp: tuple[float, ...] = ()
@@ -134,6 +135,7 @@ async def _from_kubeconfig(path: str, context: str | None) -> Credentials:
         server_name=configuration.tls_server_name,
         namespace=namespace,
         proxy=configuration.proxy,
+        source=f"kubeconfig {path}",
         configuration=configuration,
     )
 
@@ -149,6 +151,7 @@ def _in_cluster(folder: Path) -> Credentials:
         server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
         ca_file=str(ca_file),
         namespace=namespace_file.read_text().strip() if namespace_file.is_file() else "default",
+        source=f"the ServiceAccount in {folder}",
         configuration=_TokenFile(token_file),
     )
 
