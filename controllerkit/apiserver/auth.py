@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -47,10 +47,15 @@ ADMIN: Final = User("admin", "admin", ("system:masters", "system:authenticated")
 
 
 class Authenticator:
-    """Checks tokens. ``token`` None lets everyone in as the administrator."""
+    """Checks tokens. ``token`` None lets everyone in as the administrator.
 
-    def __init__(self, token: str | None, *, key: bytes | None = None) -> None:
+    ``account_uid`` tells the uid of the ServiceAccount of a namespace and name, "" where there is none: with the
+    account its tokens go.
+    """
+
+    def __init__(self, token: str | None, *, account_uid: Callable[[str, str], str], key: bytes | None = None) -> None:
         self._token = token
+        self._account_uid = account_uid
         self.key = key or secrets.token_bytes(32)
 
     def authenticate(self, header: str, now: datetime) -> User:
@@ -76,6 +81,8 @@ class Authenticator:
             return None
         account = (claims.get("kubernetes.io") or {}).get("serviceaccount") or {}
         namespace = (claims.get("kubernetes.io") or {}).get("namespace", "")
+        if self._account_uid(namespace, account.get("name", "")) != account.get("uid"):
+            return None
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
         return User(str(claims.get("sub")), account.get("uid", ""), groups)
 

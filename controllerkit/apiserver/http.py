@@ -156,6 +156,8 @@ class Api:
             raise unknown_path() if builtin else PlainNotFound
         if path.namespace is not None and not resource.namespaced:
             raise unknown_path()
+        if path.namespace is None and resource.namespaced and "list" not in resource.verbs:
+            raise unknown_path()  # all that spans namespaces is a list
         if path.subresource and not self._has_subresource(resource.subresources, version, path.subresource):
             if resource.custom:
                 self._registry.find(Target(resource, version, path.namespace or "", path.name))

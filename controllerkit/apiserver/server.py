@@ -83,7 +83,7 @@ class ApiServer:
         self._journal = Journal(data_dir) if data_dir else None
         self._store = Store(history_events_max=history_events_max)
         self._registry = Registry(self._store, rng=self._rng, new_uid=uuid.uuid4)
-        self._authenticator = Authenticator(token, key=_signing_key(data_dir))
+        self._authenticator = Authenticator(token, account_uid=self._account_uid, key=_signing_key(data_dir))
         self._janitor = Janitor(
             self._registry,
             now=self._clock.utcnow,
@@ -99,6 +99,11 @@ class ApiServer:
     def url(self) -> str:
         """``http://127.0.0.1:PORT``, with TLS ``https``; the port is known once started."""
         return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
+
+    def _account_uid(self, namespace: str, name: str) -> str:
+        accounts = self._registry.resource("", "serviceaccounts")
+        found = accounts and self._store.collection(accounts.collection).get(namespace, name)
+        return str(found.decode()["metadata"]["uid"]) if found else ""
 
     async def start(self) -> None:
         """Listens, with the first namespaces and their accounts in place."""

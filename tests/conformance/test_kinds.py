@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import MERGE, STRATEGIC, Answer, Server, config_map, deployment, pod, stateful_set
+from tests.conformance.conftest import (
+    DEADLINE_S,
+    MERGE,
+    STRATEGIC,
+    Answer,
+    Server,
+    config_map,
+    deployment,
+    pod,
+    stateful_set,
+)
 
 
 @pytest.fixture
@@ -676,6 +687,20 @@ async def test_tokens_of_service_accounts_are_known(server: Server, ns: str) -> 
     assert f"system:serviceaccounts:{ns}" in user["groups"]
 
 
+async def test_with_a_service_account_its_tokens_go(server: Server, ns: str) -> None:
+    accounts = f"/api/v1/namespaces/{ns}/serviceaccounts"
+    await server.make(accounts, {"metadata": {"name": "a"}})
+    token = (await server.post(f"{accounts}/a/token", {"spec": {}}))["status"]["token"]
+    await server.delete(f"{accounts}/a")
+    await server.make(accounts, {"metadata": {"name": "a"}})  # another of the same name
+
+    async with asyncio.timeout(DEADLINE_S):  # the real server hears of accounts through a cache
+        while True:
+            review = await server.post("/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": token}})
+            if not review["status"].get("authenticated"):
+                break
+
+
 async def test_unknown_tokens_are_not_authenticated(server: Server) -> None:
     review = await server.post("/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": "x.y.z"}})
     assert review.code == 201
@@ -725,6 +750,12 @@ async def test_methods_a_path_does_not_have_are_not_allowed(server: Server, maps
         answer = await server.call(method, path, config_map("a"))
         assert (answer.code, answer["reason"]) == (405, "MethodNotAllowed"), (method, path)
         assert answer["message"] == "the server does not allow this method on the requested resource"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/bindings", "/apis/authorization.k8s.io/v1/localsubjectaccessreviews"])
+async def test_what_cannot_be_listed_has_no_path_across_namespaces(server: Server, path: str) -> None:
+    answer = await server.get(path)
+    assert (answer.code, answer["message"]) == (404, "the server could not find the requested resource")
 
 
 async def test_unknown_resources_of_known_groups_have_a_status(server: Server) -> None:
