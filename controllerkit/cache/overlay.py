@@ -163,34 +163,39 @@ class Overlay:
             self._hide(kind, known)
 
     def _show(self, kind: Kind, value: Object) -> None:
-        shadows = self._over(kind, value.key)
-        older = shadows.get(value.key)
+        older = self._over(kind, value.key)
         if older is not None:
             dead = older.value is None and older.uid == value.uid
             if dead or at_least(older.version, value.resource_version):
                 return  # answers of two writes came back in the other order
-            del shadows[value.key]
-        shadows[value.key] = _Shadow(self._kept(kind, value), value.uid, value.resource_version, self._now())
+        self._lay(kind, value.key, _Shadow(self._kept(kind, value), value.uid, value.resource_version, self._now()))
 
     def _hide(self, kind: Kind, known: Object | None) -> None:
         if known is None:
             return
-        shadows, version = self._over(kind, known.key), known.resource_version
-        older = shadows.get(known.key)
+        older, version = self._over(kind, known.key), known.resource_version
         if older is not None and at_least(older.version, version):
             if older.uid != known.uid:
                 return  # it was made anew under the name meanwhile
             version = older.version
-        shadows.pop(known.key, None)
-        shadows[known.key] = _Shadow(None, known.uid, version, self._now())
+        self._lay(kind, known.key, _Shadow(None, known.uid, version, self._now()))
+
+    def _lay(self, kind: Kind, key: Key, shadow: _Shadow) -> None:
+        store = self._part(kind, key)
+        if store is None:
+            return
+        shadows = self._shadows.setdefault(store, {})
+        shadows.pop(key, None)
+        if not _caught_up(store, key, shadow):  # the watch may be faster than the answer
+            shadows[key] = shadow
+
+    def _over(self, kind: Kind, key: Key) -> _Shadow | None:
+        store = self._part(kind, key)
+        return None if store is None else self._shadows.get(store, {}).get(key)
 
     def _part(self, kind: Kind, key: Key) -> Store | None:
         store = self._store_of(kind)
         return None if store is None else store.part(key.namespace)
-
-    def _over(self, kind: Kind, key: Key) -> dict[Key, _Shadow]:
-        store = self._part(kind, key)
-        return {} if store is None else self._shadows.setdefault(store, {})
 
     # -- writes without an object ------------------------------------------------------------------------------------
 

@@ -177,6 +177,16 @@ def test_of_two_answers_in_the_wrong_order_the_newer_write_stays() -> None:
     assert bed.read() is None, "the answer of an update that came before the deletion"
 
 
+@pytest.mark.parity("2.9/clear")
+@pytest.mark.parametrize("verb", ["update", "delete"])
+def test_an_answer_that_the_watch_was_faster_than_is_not_kept(verb: str) -> None:
+    bed = Bed(config_map("3"))
+    begun = bed.begin(verb)
+    bed.event("DELETED" if verb == "delete" else "MODIFIED", config_map("8"))
+    bed.overlay.after(begun, None if verb == "delete" else config_map("8"), None)
+    assert (bed.read(), len(bed.overlay)) == (None if verb == "delete" else "8", 0)
+
+
 def test_a_deletion_that_finalizers_delay_is_read_as_the_object_that_is_going() -> None:
     bed = Bed(config_map("3"))
     bed.wrote("delete", config_map("8", deletionTimestamp="2026-01-01T00:00:00Z"))
