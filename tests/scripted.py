@@ -20,13 +20,18 @@ CLOSE = b""
 """In a script: the server ends the answer here. Without it the answer stays open, and silent."""
 
 
+def compact(value: Any) -> bytes:
+    """As API servers write it."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
 def config_map(name: str, version: str, **data: str) -> dict[str, Any]:
     metadata = {"name": name, "namespace": "default", "resourceVersion": version, "uid": f"uid-{name}"}
     return {"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": data}
 
 
 def line(kind: str, value: Mapping[str, Any]) -> bytes:
-    return json.dumps({"type": kind, "object": value}).encode() + b"\n"
+    return compact({"type": kind, "object": value}) + b"\n"
 
 
 def event(kind: str, name: str, version: str, **data: str) -> bytes:
@@ -86,7 +91,7 @@ class Scripted:
     asked: list[Asked] = field(default_factory=list)
 
     def json(self, value: Mapping[str, Any], status: int = 200, *, after_s: float = 0.0) -> Scripted:
-        self.answers.append(Answer(status, (after_s, json.dumps(value).encode())))
+        self.answers.append(Answer(status, (after_s, compact(value))))
         return self
 
     def refuse(self, code: int, reason: str, message: str = "no") -> Scripted:

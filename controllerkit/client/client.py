@@ -578,7 +578,8 @@ class Client:
 
     @staticmethod
     def _object(answer: bytes, kind: Kind) -> Object:
-        return Object.from_bytes(answer, gvk=kind.gvk)
+        """The object of an answer: the very bytes that a watch brings, where a newline follows none."""
+        return Object.from_bytes(answer.rstrip(b"\n"), gvk=kind.gvk)
 
 
 def with_query(path: str, query: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from controllerkit.cache import Handler, Informer, ReflectorOptions, Store
+from controllerkit.cache import CacheOptions, Handler, Informer, Informers, ReflectorOptions, Store
 from controllerkit.cache.machine import Listing, Streaming
 from controllerkit.client import Client
 from controllerkit.client.client import decode_list
@@ -289,6 +290,41 @@ async def test_while_nothing_happens_the_store_alone_holds_the_objects(options: 
     key = Key("default", "a")
     async with bed.running(1.0):
         assert sys.getrefcount(bed.informer.store.get(key)) == sys.getrefcount(alone.get(key))
+
+
+@pytest.mark.parity("1a/paged-list")
+async def test_of_a_page_there_is_one_copy_beside_the_answer() -> None:
+    def bulky(number: int) -> dict[str, Any]:
+        value = config_map(f"n{number}", "1", text="x" * 5_000)
+        value["metadata"]["managedFields"] = [{"manager": "y" * 5_000}]
+        return value
+
+    bed = Bed(LISTS)
+    bed.server.json(listed("1", *(bulky(number) for number in range(500)))).stream()
+    page_bytes = sum(len(part) for part in bed.server.answers[0].parts if isinstance(part, bytes))
+    tracemalloc.start()
+    try:
+        async with bed.running(1.0):
+            assert len(bed.informer.store) == 500
+            kept_bytes, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1.25 * page_bytes
+    assert kept_bytes < 0.75 * page_bytes
+
+
+async def test_every_informer_of_a_process_is_followed_as_its_cache_options_say() -> None:
+    clock = VirtualClock()
+    server = Scripted(clock).fail(TransportError("no way")).json(listed("5", config_map("a", "4")))
+    told: list[Exception] = []
+    options = CacheOptions(reflector=ReflectorOptions(streaming=False, page_size=7), on_error=told.append)
+    informers = Informers(Client(server, clock=clock), options=options, clock=clock)
+    informer = await informers.declare(kinds.CONFIG_MAP)
+    informers.start()
+    await clock.advance(5.0)
+    assert (len(informer.store), server.told) == (1, ["list rv=0 limit=7", "list rv=0 limit=7", "watch rv=5"])
+    assert [str(each) for each in told] == ["no way"]
+    await informers.stop()
 
 
 @pytest.mark.parametrize("options", [NO_JITTER, LISTS], ids=["streamed", "listed"])
