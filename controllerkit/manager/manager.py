@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import uuid
@@ -300,6 +301,8 @@ class Manager:
     def add_runnable(self, name: str, runnable: Runnable, *, needs_leader: bool = False) -> None:
         """Registers a coroutine function that runs beside the controllers until it is cancelled.
 
+        The ``run`` of another manager is one: so one process serves several clusters, which start and stop together.
+
         Raises:
             ConfigError: the name is taken, or the manager stops; or it needs a leader, and with sharding there is none.
         """
@@ -340,7 +343,8 @@ class Manager:
 
         def on_signal() -> None:
             if stop.is_set():
-                raise SystemExit(1)
+                self.log.error("stopped_at_once", cure="wait for the grace period")
+                os._exit(1)  # leaving by an exception would wait for the very tasks that do not end
             self.log.info("stopping", grace_period_s=self._grace_period_s)
             stop.set()
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tests.conformance.conftest import APPLY, JSON_PATCH, MERGE, STRATEGIC, Server, config_map, pod
 
 
+@pytest.mark.parity("1f/fake-api", "1f/real-api-in-test")
 async def test_a_created_object_has_uid_time_and_resource_version(server: Server, maps: str) -> None:
     answer = await server.post(maps, config_map("a", {"k": "v"}))
     assert answer.code == 201

@@ -118,6 +118,7 @@ async def test_an_answer_that_is_no_status_keeps_its_text(client: Client, script
         await client.get(kinds.POD, "a")
 
 
+@pytest.mark.parity("1f/transport-retries")
 async def test_a_server_that_says_when_is_asked_again_then(
     client: Client, script: Scripted, clock: VirtualClock
 ) -> None:
@@ -132,6 +133,7 @@ async def test_a_server_that_says_when_is_asked_again_then(
     assert clock.monotonic() == 3.0
 
 
+@pytest.mark.parity("1f/transport-retries")
 async def test_a_429_that_does_not_say_when_is_the_callers(client: Client, script: Scripted) -> None:
     script.then(status(429, "TooManyRequests"))
     with pytest.raises(TooManyRequests) as caught:
@@ -376,6 +378,7 @@ async def test_a_client_that_only_pretends_sends_every_write_as_a_dry_run(script
     assert json.loads(deleted)["dryRun"] == ["All"]
 
 
+@pytest.mark.parity("1f/metadata-client")
 async def test_metadata_alone_is_asked_for_by_its_media_type(script: Scripted, client: Client) -> None:
     script.then(web.json_response({"kind": "PartialObjectMetadataList", "items": [{"metadata": {"name": "a"}}]}))
     found = await client.list(kinds.POD, metadata_only=True)

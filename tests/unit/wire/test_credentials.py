@@ -32,6 +32,7 @@ def kubeconfig(folder: Path, *, user: dict[str, object], cluster: dict[str, obje
     return path
 
 
+@pytest.mark.parity("1e/config")
 async def test_server_namespace_and_token_come_from_the_current_context(tmp_path: Path) -> None:
     found = await load_credentials(kubeconfig=kubeconfig(tmp_path, user={"token": "secret"}))
     assert (found.server, found.namespace) == ("http://127.0.0.1:1", "team")
@@ -43,6 +44,7 @@ async def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytes
     assert (await load_credentials()).namespace == "team"
 
 
+@pytest.mark.parity("1e/config")
 async def test_an_exec_plugin_is_asked_for_the_token(tmp_path: Path) -> None:
     plugin = tmp_path / "plugin"
     credential = {
@@ -57,6 +59,7 @@ async def test_an_exec_plugin_is_asked_for_the_token(tmp_path: Path) -> None:
     assert await found.headers() == {"Authorization": "Bearer fresh"}
 
 
+@pytest.mark.parity("1e/config")
 async def test_no_kubeconfig_says_where_it_looked_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +87,7 @@ async def test_in_a_pod_without_a_service_account_the_missing_file_is_named(monk
         await load_credentials()
 
 
+@pytest.mark.parity("1e/config")
 async def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> None:
     first, second = Authority.create("first"), Authority.create("second")
     ca_file = first.save(tmp_path)
@@ -98,6 +102,7 @@ async def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) 
     assert [dict(pair[0] for pair in ca["subject"])["commonName"] for ca in after.get_ca_certs()] == ["second"]
 
 
+@pytest.mark.parity("1e/config")
 async def test_a_pods_token_is_read_again_after_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in (("token", "old"), ("ca.crt", "-"), ("namespace", "team")):
         (tmp_path / name).write_text(text)
