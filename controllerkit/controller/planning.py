@@ -12,6 +12,7 @@ from controllerkit.controller.plan import Action, Plan
 from controllerkit.controller.reconciler import Reconciler
 from controllerkit.controller.result import Request, Result
 from controllerkit.errors import ConfigError
+from controllerkit.events import EventRecorder
 from controllerkit.objects import Key, Object
 from controllerkit.runtime import get_logger
 from controllerkit.schema import Resource
@@ -41,6 +42,9 @@ class PlanningReconciler(Reconciler[R], Generic[R, O, A]):
 
     plan_events: ClassVar[bool] = True
     plan_field: ClassVar[str] = ""
+
+    plan_recorder: EventRecorder | None = None
+    """Plans have a recorder of their own, so that many of them leave room for the Events that ``analyze`` asks for."""
 
     _told_plans: dict[Key, tuple[str, ...]]
 
@@ -98,7 +102,8 @@ class PlanningReconciler(Reconciler[R], Generic[R, O, A]):
             self._told_plans[primary.key] = told
             if self.plan_events and self.rehearsal is None:
                 text = "; ".join(told)
-                self.recorder.record(primary, "Normal", "Planned", text, action=f"Plan-{_digest(text)}")
+                recorder = self.plan_recorder or self.recorder
+                recorder.record(primary, "Normal", "Planned", text, action=f"Plan-{_digest(text)}")
         for note in plan.events:
             self.recorder.record(primary, note.type, note.reason, note.note, action=note.action)
 

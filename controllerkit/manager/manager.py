@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from controllerkit.cache import CacheOptions, Informers
 from controllerkit.client import Client
-from controllerkit.controller import Controller, ControllerMetrics, Preview, Reconciler, Rehearsal
+from controllerkit.controller import Controller, ControllerMetrics, PlanningReconciler, Preview, Reconciler, Rehearsal
 from controllerkit.election import ElectionOptions, LeaderElector, Shards
 from controllerkit.errors import ConfigError, ManagerError
 from controllerkit.events import EventRecorder
@@ -294,6 +294,11 @@ class Manager:
         )
         self._controllers[reconciler.name] = controller
         self._recorders.add(f"events of {reconciler.name}", recorder.run)
+        if isinstance(reconciler, PlanningReconciler) and reconciler.plan_events and self._rehearsal is None:
+            reconciler.plan_recorder = EventRecorder(
+                self._ungated, controller=reconciler.name, clock=self.clock, log=self.log
+            )
+            self._recorders.add(f"plans of {reconciler.name}", reconciler.plan_recorder.run)
         group = self._leading if reconciler.needs_leader else self._others
         group.add(f"controller {reconciler.name}", controller.run)
         return controller

@@ -285,7 +285,9 @@ class Stepwise(PlanningReconciler[Website, Website, CreateChild]):
         return await self.get(request.key)
 
     def analyze(self, observed: Website, now: datetime) -> Plan[CreateChild]:
-        return Plan(actions=tuple(CreateChild(f"c{n}", why="wanted") for n in range(observed.spec["children"])))
+        children = observed.spec["children"]
+        events = () if children else (EventNote("Normal", "Done", "there is nothing left to plan"),)
+        return Plan(actions=tuple(CreateChild(f"c{n}", why="wanted") for n in range(children)), events=events)
 
     async def act(self, observed: Website, action: CreateChild) -> None:
         return None
@@ -329,6 +331,24 @@ async def test_each_plan_is_told_by_one_event_and_in_the_status_where_it_has_a_p
             "CreateChild(child=c0): wanted",
             "CreateChild(child=c0): wanted; CreateChild(child=c1): wanted",
         ]
+
+
+async def test_many_plans_leave_room_for_other_events_of_the_object(websites: Client) -> None:
+    async with running(websites, Stepwise()):
+        await websites.create(website(children=30))
+        for left in range(29, -1, -1):
+
+            async def planned(left: int = left) -> bool:
+                return len((await websites.get(Website, "a")).status.get("plan") or ()) == left + 1
+
+            await wait_until(planned, what=f"the plan of {left + 1}", timeout_s=10.0, interval_s=0.005)
+            await websites.patch(Website, "a", {"spec": {"children": left}})
+
+        async def done() -> bool:
+            found = (await websites.list(kinds.EVENT, "default")).items
+            return any(each.get("reason") == "Done" for each in found)
+
+        await wait_until(done, what="the Event after 30 plans", timeout_s=10.0)
 
 
 async def test_a_status_without_a_place_for_the_plan_is_an_error_that_says_so(client: Client) -> None:

@@ -17,7 +17,7 @@ from controllerkit.controller.handlers import enqueue_mapped, enqueue_self
 from controllerkit.errors import ConfigError
 from controllerkit.manager.debugging import show
 from controllerkit.testing import VirtualClock, settle
-from controllerkit.workqueue import FastSlowLimiter, WorkQueue
+from controllerkit.workqueue import FastSlowLimiter, WorkQueue, default_controller_limiter
 from tests.unit.conftest import Website
 from tests.unit.controller.looping import Lines, fine, looped
 from tests.unit.controller.running import A, running, until, website
@@ -220,6 +220,25 @@ async def test_a_limiter_of_ones_own_decides_the_delay(websites: Client) -> None
         await loop.clock.advance(1.0)
         counts.append(loop.results()["error"])
     assert counts == [2.0, 3.0, 3.0]
+    await loop.stopped()
+
+
+@pytest.mark.parity("1c/limiters")
+async def test_a_budget_over_all_keys_is_a_limiter_too(websites: Client) -> None:
+    failed: list[float] = []
+
+    async def answer(_: Request) -> Result | None:
+        failed.append(loop.clock.monotonic())
+        if len(failed) <= 150:
+            raise OSError("the database is away")
+        return None
+
+    clock = VirtualClock()
+    loop = await looped(websites, answer, limiter=default_controller_limiter(clock.monotonic))
+    for number in range(150):
+        loop.queue.add(Key(NS, f"k{number:03}"))
+    await loop.clock.advance(1.0)
+    assert len(failed) == 150 + 100 + 10, "a hundred at once, then ten a second"
     await loop.stopped()
 
 
