@@ -21,6 +21,7 @@ from controllerkit.schema.markers import (
     wire_schema,
 )
 from controllerkit.schema.resource import ApiModel, Column, Metadata, Resource, Scale
+from controllerkit.schema.rules import Judgement, LeftToServer, Violation
 from controllerkit.schema.structural import structural_schema
 from controllerkit.schema.types import Duration, EmbeddedObject, Int32, Int64, IntOrString, Quantity
 
@@ -33,11 +34,14 @@ __all__ = [
     "Int32",
     "Int64",
     "IntOrString",
+    "Judgement",
     "Keywords",
+    "LeftToServer",
     "Metadata",
     "Quantity",
     "Resource",
     "Scale",
+    "Violation",
     "at_least_one_of",
     "at_most_one_of",
     "cel",

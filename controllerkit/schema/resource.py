@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,9 @@ from pydantic.alias_generators import to_camel
 from controllerkit.errors import BadRequest, ConfigError
 from controllerkit.objects import Key, Kind, Object
 from controllerkit.schema.markers import Cel
+
+if TYPE_CHECKING:
+    from controllerkit.schema.rules import Judgement
 
 __all__ = ["ApiModel", "Column", "Metadata", "Resource", "Scale", "Serving"]
 
@@ -212,6 +215,31 @@ class Resource(ApiModel):
         kind = self.resource_kind()
         value = self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
         return {"apiVersion": kind.api_version, "kind": kind.kind, **value}
+
+    def judge(self, old: Self | None = None) -> Judgement:
+        """What the rules of its class say of it, asked here; with ``old``, of the update from that.
+
+        Rules whose answer may differ on the server are left to it, and are in the answer as ``left_to_server``.
+
+        Raises:
+            ConfigError: the extra ``cel`` is not installed, or the class has no structural schema.
+        """
+        from controllerkit.schema.rules import judge, schema_of
+        from controllerkit.schema.structural import with_defaults
+
+        schema = schema_of(type(self))
+        before = None if old is None else with_defaults(schema, old.to_dict())
+        return judge(schema, with_defaults(schema, self.to_dict()), before)
+
+    def checked(self, old: Self | None = None) -> Self:
+        """Itself, where it breaks no rule that can be asked here: ``await client.create(site.checked())``.
+
+        Raises:
+            Invalid: it breaks some; ``causes`` names each field and why, as a refusal of the server does.
+            ConfigError: as `judge`.
+        """
+        self.judge(old).raise_if_violated(f"{self.resource_kind().kind} {self.key}")
+        return self
 
     def to_object(self) -> Object:
         """Encoded."""

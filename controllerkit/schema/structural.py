@@ -9,6 +9,7 @@ Source: kubernetes.io, "Specifying a structural schema"; apiextensions ``pkg/api
 from __future__ import annotations
 
 import collections.abc
+import copy
 import enum
 import inspect
 import ipaddress
@@ -33,7 +34,7 @@ from controllerkit.errors import ConfigError
 from controllerkit.schema.markers import Cel, Keywords
 from controllerkit.schema.types import Quantity
 
-__all__ = ["ROOT_FIELDS", "find_schema", "structural_schema"]
+__all__ = ["ROOT_FIELDS", "find_schema", "structural_schema", "with_defaults"]
 
 Schema = dict[str, Any]
 
@@ -261,13 +262,21 @@ def _default_of(field: FieldInfo, schema: Schema, at: _At) -> Any:
     except (ValueError, pydantic.PydanticSchemaGenerationError) as error:
         raise at.refuse(f"its default {value!r} does not fit it", f"change the one or the other ({error})") from error
     if isinstance(value, BaseModel):
-        # The server fills in what is inside only where there is something to fill it into.
+        # The server fills in what is inside only where there is something to fill it into; and it asks the rules
+        # about a default as it stands.
+        if _has_rules(schema):
+            written = with_defaults(schema, written)
         return written if written or _fills_in(schema) else None
     return None if written in ("", [], {}) else written
 
 
 def _fills_in(schema: Mapping[str, Any]) -> bool:
     return any("default" in child for child in schema.get("properties", {}).values())
+
+
+def _has_rules(schema: Mapping[str, Any]) -> bool:
+    inner = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
+    return "x-kubernetes-validations" in schema or any(each and _has_rules(each) for each in inner)
 
 
 # -- types -----------------------------------------------------------------------------------------------------------
@@ -554,3 +563,22 @@ def find_schema(schema: Mapping[str, Any], path: str) -> Mapping[str, Any] | Non
         if current is ROOT_FIELDS["metadata"]:
             return {}
     return current
+
+
+def with_defaults(schema: Mapping[str, Any], value: Any) -> Any:
+    """A copy of ``value`` in which the server's defaults are filled in."""
+    if isinstance(value, list) and "items" in schema:
+        return [with_defaults(schema["items"], child) for child in value]
+    if not isinstance(value, Mapping):
+        return value
+    filled = dict(value)
+    properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
+    for name, child in properties.items():
+        absent = name not in filled or (filled[name] is None and not child.get("nullable"))
+        if "default" in child and absent:
+            filled[name] = copy.deepcopy(child["default"])
+    for name, child in filled.items():
+        inner = properties.get(name, extra)
+        if inner is not None:
+            filled[name] = with_defaults(inner, child)
+    return filled

@@ -226,6 +226,15 @@ def test_what_a_reader_fills_in_the_server_does_too_unless_it_is_empty(
     assert schema_of(annotation, **field).get("default") == default
 
 
+def test_a_default_with_rules_is_written_whole_for_the_server_asks_them_of_it_as_it_stands() -> None:
+    class Ruled(ApiModel, rules=[cel("self.low < self.high")]):
+        low: int = 1
+        high: int = 2
+        note: str = ""
+
+    assert schema_of(Ruled, default_factory=Ruled)["default"] == {"low": 1, "high": 2}
+
+
 def test_defaults_can_be_left_to_the_reader_all_the_way_down() -> None:
     class Root(Resource, group="example.dev", version="v1"):
         spec: ReaderOnly = Field(default_factory=ReaderOnly)
