@@ -21,6 +21,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
+from controllerkit.cache.shadows import Shadow, Shadows, at_least
 from controllerkit.cache.store import Store
 from controllerkit.cache.union import StoreView
 from controllerkit.client import Write
@@ -35,21 +36,6 @@ such as that of an etcd restored from a backup, and is given up."""
 
 _CHANGES_NOTHING: Final = frozenset({"token"})
 """Subresources whose writes leave the object as it is."""
-
-
-def at_least(version: str, other: str) -> bool | None:
-    """Whether one resourceVersion is the other or newer; None where one is no number (apimachinery 1.35 rules).
-
-    >>> at_least("10", "9"), at_least("9", "10"), at_least("7", "7"), at_least("a7", "7"), at_least("07", "7")
-    (True, False, True, None, None)
-    """
-    if not (_numeric(version) and _numeric(other)):
-        return None
-    return (len(version), version) >= (len(other), other)
-
-
-def _numeric(version: str) -> bool:
-    return version.isascii() and version.isdigit() and version[0] != "0"
 
 
 def outcome_unknown(error: BaseException | None) -> bool:
@@ -72,20 +58,6 @@ class Unsettled:
     kind: Kind
     key: Key
     version: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Shadow:
-    """What lies over one key.
-
-    ``value`` None: the object ``uid`` is deleted. ``version`` is that of the value, or the last known of the deleted
-    object: a cache that does not reach it has yet to see the object come, and only then go.
-    """
-
-    value: Object | None
-    uid: str
-    version: str
-    since: float
 
 
 def _whole(kind: Kind, value: Object) -> Object:
@@ -120,7 +92,7 @@ class Overlay:
         self._store_of = store_of
         self._now = now
         self._kept = kept
-        self._shadows: dict[Store, dict[Key, _Shadow]] = {}
+        self._shadows: dict[Store, Shadows] = {}
         self._deleting: dict[int, Object | None] = {}
         self._waiters: dict[Store, list[tuple[Unsettled, asyncio.Future[None]]]] = {}
 
@@ -168,7 +140,7 @@ class Overlay:
             dead = older.value is None and older.uid == value.uid
             if dead or at_least(older.version, value.resource_version):
                 return  # answers of two writes came back in the other order
-        self._lay(kind, value.key, _Shadow(self._kept(kind, value), value.uid, value.resource_version, self._now()))
+        self._lay(kind, value.key, Shadow(self._kept(kind, value), value.uid, value.resource_version, self._now()))
 
     def _hide(self, kind: Kind, known: Object | None) -> None:
         if known is None:
@@ -178,20 +150,20 @@ class Overlay:
             if older.uid != known.uid:
                 return  # it was made anew under the name meanwhile
             version = older.version
-        self._lay(kind, known.key, _Shadow(None, known.uid, version, self._now()))
+        self._lay(kind, known.key, Shadow(None, known.uid, version, self._now()))
 
-    def _lay(self, kind: Kind, key: Key, shadow: _Shadow) -> None:
+    def _lay(self, kind: Kind, key: Key, shadow: Shadow) -> None:
         store = self._part(kind, key)
-        if store is None:
-            return
-        shadows = self._shadows.setdefault(store, {})
-        shadows.pop(key, None)
-        if not _caught_up(store, key, shadow):  # the watch may be faster than the answer
-            shadows[key] = shadow
+        if store is not None:
+            shadows = self._shadows.get(store)
+            if shadows is None:
+                shadows = self._shadows[store] = Shadows(store)
+            shadows.lay(key, shadow)
 
-    def _over(self, kind: Kind, key: Key) -> _Shadow | None:
+    def _over(self, kind: Kind, key: Key) -> Shadow | None:
         store = self._part(kind, key)
-        return None if store is None else self._shadows.get(store, {}).get(key)
+        shadows = None if store is None else self._shadows.get(store)
+        return None if shadows is None else shadows.laid(key)
 
     def _part(self, kind: Kind, key: Key) -> Store | None:
         store = self._store_of(kind)
@@ -240,32 +212,40 @@ class Overlay:
         part = store.part(key.namespace)
         if part is None:
             return None
-        shadow = self._shadows.get(part, {}).get(key)
-        if shadow is None or _caught_up(part, key, shadow):
-            return part.get(key)
-        return shadow.value
+        shadows = self._shadows.get(part)
+        shadow = shadows.get(key) if shadows else None
+        return part.get(key) if shadow is None else shadow.value
 
-    def merged(self, store: StoreView, cached: Iterable[Object], wanted: Callable[[Object], bool]) -> list[Object]:
-        """``cached``, with the shadows of ``store`` over it as far as they are ``wanted``."""
-        ahead = {
-            key: shadow
-            for part in store.parts
-            for key, shadow in self._shadows.get(part, {}).items()
-            if not _caught_up(part, key, shadow)
-        }
+    def all(self, store: StoreView, namespace: str | None) -> list[Object]:
+        """The objects of ``namespace``, None for all, as a reader of ``store`` sees them."""
+        found = self._seen(store, store.list(namespace))
+        ahead = [one for shadows in self._ahead(store) for one in shadows.values()]
+        return found + [one for one in ahead if namespace is None or one.namespace == namespace]
+
+    def by_index(self, store: StoreView, name: str, value: str) -> list[Object]:
+        """The objects under ``value``, by key, as a reader of ``store`` sees them."""
+        found = self._seen(store, store.by_index(name, value))
+        found += [one for shadows in self._ahead(store) for one in shadows.by_index(name, value)]
+        return sorted(found, key=lambda one: one.key)
+
+    def _ahead(self, store: StoreView) -> Iterator[Shadows]:
+        return (shadows for part in store.parts if (shadows := self._shadows.get(part)))
+
+    def _seen(self, store: StoreView, cached: Iterable[Object]) -> list[Object]:
+        """``cached`` without what lies in a shadow."""
+        ahead = [*self._ahead(store)]
         if not ahead:
             return [*cached]
-        values = [value for value in cached if value.key not in ahead]
-        return values + [s.value for s in ahead.values() if s.value is not None and wanted(s.value)]
+        return [one for one in cached if all(shadows.get(one.key) is None for shadows in ahead)]
 
     def release(self, store: Store) -> None:
         """Forgets what the store has caught up with, oldest first; to be called when its version has advanced."""
         shadows = self._shadows.get(store)
-        while shadows:
-            key, shadow = next(iter(shadows.items()))
-            if not _caught_up(store, key, shadow) and self._now() - shadow.since < SHADOW_AGE_MAX_S:
+        while shadows and (oldest := shadows.oldest()) is not None:
+            key, shadow, caught_up = oldest
+            if not caught_up and self._now() - shadow.since < SHADOW_AGE_MAX_S:
                 break
-            del shadows[key]
+            shadows.drop(key)
         for unsettled, seen in self._waiters.get(store, ()):
             if not seen.done() and _has_seen(store, unsettled):
                 seen.set_result(None)
@@ -281,16 +261,6 @@ class Overlay:
 def _still_there(answer: Object | None) -> bool:
     """Whether a deletion was only begun: finalizers or a grace period keep the object."""
     return answer is not None and answer.deleting
-
-
-def _caught_up(store: Store, key: Key, shadow: _Shadow) -> bool:
-    if not store.version:
-        return False  # nothing was listed yet
-    cached = store.get(key)
-    if cached is not None and shadow.value is None and cached.uid == shadow.uid:
-        return False
-    seen = store.version if cached is None else cached.resource_version
-    return at_least(seen, shadow.version) is not False or at_least(store.version, shadow.version) is True
 
 
 def _has_seen(store: Store, unsettled: Unsettled) -> bool:
@@ -316,23 +286,12 @@ class Reader:
         Raises:
             BadRequest: ``label_selector`` cannot be read.
         """
-        selector = LabelSelector.parse(label_selector) if label_selector else None
-
-        def wanted(value: Object) -> bool:
-            return (namespace is None or value.namespace == namespace) and (
-                selector is None or selector.matches(value.labels)
-            )
-
-        cached = self._store.list(namespace)
-        if selector is not None:
-            cached = [value for value in cached if selector.matches(value.labels)]
-        return self._overlay.merged(self._store, cached, wanted)
+        found = self._overlay.all(self._store, namespace)
+        if not label_selector:
+            return found
+        selector = LabelSelector.parse(label_selector)
+        return [one for one in found if selector.matches(one.labels)]
 
     def by_index(self, name: str, value: str) -> Sequence[Object]:
         """The objects under ``value``, by key. Raises as `Store.by_index`."""
-
-        def wanted(one: Object) -> bool:
-            return value in self._store.index_values(name, one)
-
-        found = self._overlay.merged(self._store, self._store.by_index(name, value), wanted)
-        return sorted(found, key=lambda one: one.key)
+        return self._overlay.by_index(self._store, name, value)

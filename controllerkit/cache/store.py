@@ -125,16 +125,25 @@ class Store:
             raise ConfigError(f"no index {name!r}; there are {sorted(self._indexes)}")
         return [self._objects[key] for key in sorted(self._indexes[name].get(value, ()))]
 
-    def index_values(self, name: str, value: Object) -> frozenset[str]:
-        """What the index ``name`` would find ``value`` under.
+    def index_function(self, name: str) -> IndexFunction:
+        """The function of the index ``name``.
 
         Raises:
             ConfigError: there is no such index.
         """
         if name not in self._functions:
             raise ConfigError(f"no index {name!r}; there are {sorted(self._functions)}")
+        return self._functions[name]
+
+    def index_values(self, name: str, value: Object) -> frozenset[str]:
+        """What the index ``name`` would find ``value`` under.
+
+        Raises:
+            ConfigError: there is no such index.
+        """
+        function = self.index_function(name)
         try:
-            return frozenset(self._functions[name](value))
+            return frozenset(function(value))
         except Exception as error:  # an index's bug must not keep the object out of the cache
             self.on_index_error(name, value, error)
             return frozenset()

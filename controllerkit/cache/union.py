@@ -55,10 +55,6 @@ class StoreView(Protocol):
         """The objects under ``value``, by key. Raises as `Store.by_index`."""
         ...
 
-    def index_values(self, name: str, value: Object) -> frozenset[str]:
-        """See `Store.index_values`."""
-        ...
-
 
 class UnionStore:
     """Reads over stores by namespace; the one under "" has every namespace that has none of its own.
@@ -110,7 +106,3 @@ class UnionStore:
         """The objects under ``value``, by key. Raises as `Store.by_index`."""
         found = [one for each in self.parts for one in each.by_index(name, value)]
         return sorted(found, key=lambda one: one.key)
-
-    def index_values(self, name: str, value: Object) -> frozenset[str]:
-        """See `Store.index_values`."""
-        return self.parts[0].index_values(name, value)
