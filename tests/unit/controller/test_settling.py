@@ -285,6 +285,43 @@ async def test_a_scale_is_waited_for_by_the_version_it_was_answered_with(website
     await loop.stopped()
 
 
+@pytest.mark.parity("2.9/answer-without-object")
+async def test_an_evicted_pod_is_read_as_gone_before_the_watch_tells_so(websites: Client, shaky: Client) -> None:
+    pod = await websites.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "p", "namespace": "default"},
+            "spec": {"containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": 0},
+        }
+    )
+    seen: list[bool] = []
+
+    async def answer(request: Request) -> Result | None:
+        found = loop.controller.reconciler.read(kinds.POD, pod.key)
+        seen.append(found is not None and not found.deleting)
+        if seen[-1]:
+            eviction = {
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": "p", "namespace": "default"},
+            }
+            await loop.controller.reconciler.client.create_subresource(kinds.POD, pod.key, "eviction", eviction)
+        return None
+
+    loop = await looped(shaky, answer, owns=(kinds.POD,))
+    (informer,) = loop.informers.get(kinds.POD).parts
+    informer._replace([pod])
+    informer._publish(pod.resource_version)
+    loop.queue.add(A, "put")
+    await until(lambda: loop.results() == {"success": 1.0}, "the eviction")
+    loop.queue.add(A, "again")
+    await until(lambda: loop.results() == {"success": 2.0}, "the next pass")
+    assert seen == [True, False]
+    assert informer.store.get(pod.key) is not None, "the cache itself has not heard of it"
+    await loop.stopped()
+
+
 @pytest.mark.parity("2.9/fresh-read")
 async def test_a_fresh_read_is_the_servers_and_leaves_the_cache_as_it_is(websites: Client, shaky: Client) -> None:
     seen: list[Any] = []
