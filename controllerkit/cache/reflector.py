@@ -116,7 +116,7 @@ class Reflector:
         try:
             for effect in effects[:-1]:
                 self._do(effect)
-        except Exception as error:  # an index function's, most likely; the next sync may find it better
+        except Exception as error:  # a bug in who is told, which must not end the watch for ever: synced anew, later
             return self._advance(machine.Failed(error))
         return effects[-1]
 

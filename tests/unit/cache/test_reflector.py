@@ -596,6 +596,22 @@ async def test_an_index_that_raises_keeps_no_other_object_back() -> None:
         assert bed.informer.store.version == "3"
 
 
+async def test_an_error_of_who_is_told_is_followed_by_a_new_sync() -> None:
+    bed = Bed()
+    failures = [RuntimeError("a listener's bug")]
+
+    def progress() -> None:
+        if failures:
+            raise failures.pop()
+
+    bed.informer.on_progress = progress
+    bed.server.stream(event("ADDED", "a", "1"), bookmark("1", end=True))
+    bed.server.stream(event("ADDED", "a", "1"), bookmark("2", end=True), event("ADDED", "b", "3"))
+    async with bed.running(1.0):
+        assert (bed.names, bed.server.told) == (["a", "b"], ["stream rv=", "stream rv=1"])
+        assert [str(each) for each in bed.errors] == ["a listener's bug"]
+
+
 async def test_a_server_that_refuses_everything_is_asked_less_and_less_and_readers_keep_what_there_is() -> None:
     bed = Bed()
     bed.server.stream(event("ADDED", "a", "1"), bookmark("1", end=True), 2.0, line("ERROR", error(401, "Unauthorized")))
