@@ -74,8 +74,22 @@ def cold_sync(rounds: int, say: Say) -> list[Row]:
 class RealServer:
     """The real kube-apiserver with the CRD of widgets, for the length of a benchmark."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, folder: Path) -> None:
         self.kubeconfig = kubeconfig
+        self._folder = folder
+        self._url = ""
+
+    def arguments(self, program: Sequence[str]) -> list[str]:
+        """How a process finds it: the peer by the kubeconfig, ours as in a Pod, which needs less memory for it."""
+        if program != OURS:
+            return ["--kubeconfig", str(self.kubeconfig)]
+        if not self._url:
+            credentials = asyncio.run(load_credentials(kubeconfig=self.kubeconfig))
+            (self._folder / "ca.crt").write_bytes(Path(str(credentials.ca_file)).read_bytes())
+            token = asyncio.run(credentials.headers())["Authorization"].removeprefix("Bearer ")
+            (self._folder / "token").write_text(token)
+            self._url = credentials.server
+        return ["--server", self._url, "--service-account", str(self._folder)]
 
     def do(self, work: Callable[[Client], object]) -> None:
         """Runs ``work`` with a client of its own."""
@@ -93,7 +107,7 @@ def _real_server(say: Say) -> Iterator[RealServer]:
         plane = ControlPlane(cache=BinaryCache(progress=say), data_dir=Path(folder), with_controllers=False)
         runner.run(plane.__aenter__())
         try:
-            server = RealServer(plane.kubeconfig)
+            server = RealServer(plane.kubeconfig, Path(folder))
             server.do(_install)
             yield server
         finally:
@@ -151,7 +165,7 @@ async def _clear(client: Client) -> None:
 
 
 def _informer_real(program: Sequence[str], server: RealServer) -> Figures:
-    command = [*program, "informer", "--objects", str(OBJECTS), "--kubeconfig", str(server.kubeconfig)]
+    command = [*program, "informer", "--objects", str(OBJECTS), *server.arguments(program)]
     with process(command) as child:
         if line_of(child) != "synced":
             raise SystemExit(f"{program}: it did not sync")
@@ -191,7 +205,7 @@ def queue(rounds: int, say: Say) -> list[Row]:
 def _reconcile(program: Sequence[str], workers: int, server: RealServer) -> Figures:
     server.do(_clear)
     server.do(partial(_create, RECONCILED))
-    options = ["--objects", str(RECONCILED), "--workers", str(workers), "--kubeconfig", str(server.kubeconfig)]
+    options = ["--objects", str(RECONCILED), "--workers", str(workers), *server.arguments(program)]
     return _last_line([*program, "reconcile", *options])
 
 
@@ -242,13 +256,7 @@ def latency(rounds: int, say: Say) -> list[Row]:
 
 
 def _idle(server: RealServer) -> Figures:
-    """With the credentials of a Pod, as operators run."""
-    credentials = asyncio.run(load_credentials(kubeconfig=server.kubeconfig))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "ca.crt").write_bytes(Path(str(credentials.ca_file)).read_bytes())
-        (folder / "token").write_text(asyncio.run(credentials.headers())["Authorization"].removeprefix("Bearer "))
-        return _last_line([*OURS, "idle", "--server", credentials.server, "--service-account", name])
+    return _last_line([*OURS, "idle", *server.arguments(OURS)])
 
 
 def memory(rounds: int, say: Say) -> list[Row]:

@@ -77,6 +77,12 @@ class Figure:
     unit: str
     target: Target | None = None
 
+    @property
+    def label(self) -> str:
+        """The key in words, without its unit."""
+        suffix = {"/s": "_per_s", "": ""}.get(self.unit, f"_{self.unit.lower()}")
+        return self.key.removesuffix(suffix).replace("_", " ")
+
 
 def peer_binary(progress: Callable[[str], None]) -> Path:
     """The Go peer, built once into the cache."""
@@ -150,7 +156,7 @@ def compare(
         rows.append(
             Row(
                 name=name,
-                case=f"{case}, {figure.key.rpartition('_')[0].replace('_', ' ')}",
+                case=f"{case}, {figure.label}",
                 unit=figure.unit,
                 ours=round(middle, 4),
                 peer=None if other is None else round(other, 4),
