@@ -324,7 +324,10 @@ class Client:
         request = WireRequest(
             method="GET",
             path=path,
-            headers={"Accept": METADATA_ONLY.format("PartialObjectMetadata") if metadata_only else "application/json"},
+            headers={
+                "Accept": METADATA_ONLY.format("PartialObjectMetadata") if metadata_only else "application/json",
+                "Accept-Encoding": "identity",  # compressing each event by itself costs more than it saves
+            },
             timeout_s=self._timeout_s,
             idle_timeout_s=silence_s,
         )

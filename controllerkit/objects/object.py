@@ -94,6 +94,11 @@ class _ManagedEnvelope(msgspec.Struct, gc=False):
     metadata: _Managed
 
 
+class _SpecEnvelope(msgspec.Struct, gc=False):
+    spec: dict[str, msgspec.Raw] = {}
+
+
+_spec_decoder: Final = msgspec.json.Decoder(_SpecEnvelope)
 _managed_decoder: Final = msgspec.json.Decoder(_ManagedEnvelope)
 
 
@@ -205,6 +210,13 @@ class Object(msgspec.Struct, eq=False, gc=False):
     def spec(self) -> Mapping[str, Any]:
         """``spec``, {} where there is none."""
         return self.body.get("spec") or {}
+
+    def spec_fields(self) -> Mapping[str, msgspec.Raw]:
+        """The fields of ``spec``, each as its bytes: a comparison at a fraction of what decoding them costs."""
+        try:
+            return _spec_decoder.decode(self.raw).spec
+        except msgspec.DecodeError:
+            return {}  # no object, which no schema allows
 
     @property
     def status(self) -> Mapping[str, Any]:

@@ -89,13 +89,19 @@ def test_a_map_that_raises_loses_neither_what_it_gave_nor_the_other_side_of_the_
 
 
 def test_an_object_of_an_odd_shape_is_reconciled_all_the_same() -> None:
-    def odd(generation: int, spec: Any) -> Object:
-        metadata = {"name": "odd", "namespace": NS, "generation": generation, "resourceVersion": str(generation)}
-        return Object.from_dict({"apiVersion": "v1", "kind": "Odd", "metadata": metadata, "spec": spec})
+    def odd(version: int, spec: Any, labels: Any = None, *, generation: int = 1) -> Object:
+        metadata = {"name": "odd", "namespace": NS, "generation": generation, "resourceVersion": str(version)}
+        value = {"apiVersion": "v1", "kind": "Odd", "metadata": {**metadata, "labels": labels}, "spec": spec}
+        return Object.from_dict(value)
 
     delivered = Delivered()
     handler = delivered.delivery.handler(enqueue_self, (), told_of_primary)
-    handler.on_update(odd(1, ["a", "list"]), odd(2, {"x": 1}))
+    handler.on_update(odd(1, ["a", "list"]), odd(2, {"x": 1}, generation=2))
+    item = delivered.queue.get_nowait()
+    assert item is not None
+    assert (item.key.name, item.reasons) == ("odd", {"spec.x changed"})
+    delivered.queue.done(item.key)
+    handler.on_update(odd(3, {}), odd(4, {}, labels=["no", "mapping"]))
     item = delivered.queue.get_nowait()
     assert item is not None
     assert (item.key.name, item.reasons) == ("odd", {"changed"})
