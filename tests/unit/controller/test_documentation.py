@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,20 @@ import pytest
 from controllerkit import Client, Request, Result, TerminalError
 from controllerkit.controller.controller import RETRY_JITTER
 from controllerkit.controller.failing import TELL_AFTER_FAILURES
+from controllerkit.controller.metrics import REASONS, reason_class
 from controllerkit.errors import Conflict
 from controllerkit.workqueue.limiters import BASE_S, MAX_S
 from tests.unit.controller.looping import looped
 from tests.unit.controller.running import A
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reconcilers.md").read_text()
+
+
+def test_every_reason_that_the_page_names_has_a_series_of_its_own() -> None:
+    table = PAGE.partition("| declared by |")[2].partition("\n\n")[0]
+    reasons = [each for row in table.splitlines()[2:] for each in re.findall(r"`([^`]+)`", row.rsplit("|", 2)[1])]
+    assert len(reasons) == 12
+    assert {reason_class(each) for each in reasons} == set(REASONS) - {"other"}
 
 
 def outcomes() -> list[tuple[str, str, str, str]]:
