@@ -99,6 +99,26 @@ def _workload(value: Value) -> Findings:
     policy = (template.get("spec") or {}).get("restartPolicy")
     if policy in ("OnFailure", "Never"):
         yield FieldError.unsupported("spec.template.spec.restartPolicy", policy, ("Always",))
+    yield from _workload_status(value["kind"], value.get("status") or {})
+
+
+_PARTS_OF_REPLICAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Deployment": ("updatedReplicas", "readyReplicas", "availableReplicas"),
+    "ReplicaSet": ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"),
+    "StatefulSet": ("readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"),
+}
+"""kubernetes ``pkg/apis/apps/validation``: none of them may be more than ``status.replicas``."""
+
+
+def _workload_status(kind: str, status: Value) -> Findings:
+    replicas = status.get("replicas") or 0
+    for name in _PARTS_OF_REPLICAS.get(kind, ()):
+        if (count := status.get(name) or 0) > replicas:
+            yield FieldError.invalid(f"status.{name}", count, "cannot be greater than status.replicas")
+    available, ready = status.get("availableReplicas") or 0, status.get("readyReplicas") or 0
+    if kind in _PARTS_OF_REPLICAS and available > ready:
+        detail = "cannot be greater than " + ("status.readyReplicas" if kind == "StatefulSet" else "readyReplicas")
+        yield FieldError.invalid("status.availableReplicas", available, detail)
 
 
 def _selector_matches(selector: Value, labels: Mapping[str, str]) -> Findings:

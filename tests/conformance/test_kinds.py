@@ -739,6 +739,25 @@ async def test_immutable_secrets_stay_and_types_too(server: Server, ns: str) -> 
     assert "field is immutable" in causes(answer)["type"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "ready"), [("deployments", "readyReplicas"), ("statefulsets", "status.readyReplicas")]
+)
+async def test_no_more_replicas_are_ready_than_there_are(server: Server, ns: str, kind: str, ready: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{ns}/{kind}"
+    await server.make(path, {"deployments": deployment, "statefulsets": stateful_set}[kind]("a"))
+    answer = await server.patch(
+        f"{path}/a/status", {"status": {"replicas": 1, "readyReplicas": 2, "availableReplicas": 3}}
+    )
+    assert answer.code == 422
+    over = "cannot be greater than status.replicas"
+    messages = {(cause["field"], cause["message"]) for cause in answer["details"]["causes"]}
+    assert messages == {
+        ("status.readyReplicas", f"Invalid value: 2: {over}"),
+        ("status.availableReplicas", f"Invalid value: 3: {over}"),
+        ("status.availableReplicas", f"Invalid value: 3: cannot be greater than {ready}"),
+    }
+
+
 async def test_a_subresource_a_kind_does_not_have_is_not_found(server: Server, maps: str) -> None:
     await server.make(maps, config_map("a"))
     answer = await server.get(f"{maps}/a/status")

@@ -68,7 +68,7 @@ async def test_an_apply_takes_a_field_of_another_only_by_force_and_a_status_of_i
     with pytest.raises(Conflict, match="first"):
         await client.apply(mine, field_manager="second", force=False)
     assert (await client.apply(mine, field_manager="second")).spec["replicas"] == 3
-    told = {**deployment(), "status": {"readyReplicas": 2}}
+    told = {**deployment(), "status": {"replicas": 3, "readyReplicas": 2}}
     del told["spec"]
     answer = await client.apply(told, subresource="status", field_manager="second")
     assert (answer.status["readyReplicas"], answer.spec["replicas"]) == (2, 3)
