@@ -20,7 +20,7 @@ from controllerkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from controllerkit.controller import Reconciler
-    from controllerkit.manager import LeaderElection, Manager
+    from controllerkit.manager import Manager
 
 __all__ = ["CHANGES_STATUS", "RUN_HELP", "imported", "load", "run"]
 
@@ -64,6 +64,10 @@ def run(
         str | None,
         typer.Option(metavar="[NAMESPACE/]NAME", help="act only while holding this Lease; in a Pod NAME is enough"),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="[NAMESPACE/]NAME", help="share the keys out with all processes of this name"),
+    ] = None,
     kubeconfig: Annotated[
         Path | None, typer.Option(help="the file; else $KUBECONFIG, the ServiceAccount of a Pod, ~/.kube/config")
     ] = None,
@@ -71,13 +75,15 @@ def run(
     log_level: Annotated[str | None, typer.Option(help="INFO if not given; WARNING in a dry run")] = None,
 ) -> None:
     """See ``RUN_HELP``."""
+    from controllerkit.manager import LeaderElection, Sharding
     from controllerkit.runtime import configure_logging
 
     if (as_json or exit_code) and not dry_run:
         raise ConfigError("--json and --exit-code are for a dry run; add --dry-run")
     configure_logging(level=log_level or ("WARNING" if dry_run else "INFO"))
     reconcilers = [load(each) for each in targets]
-    election = None if leader_elect is None else _election(leader_elect)
+    election = None if leader_elect is None else LeaderElection(**_named("--leader-elect", leader_elect))
+    sharding = None if shard is None else Sharding(**_named("--shard", shard))
 
     async def in_loop() -> int:
         from controllerkit.client import Client
@@ -89,6 +95,7 @@ def run(
                 namespace=namespace,
                 metrics_address=metrics_address,
                 leader_election=election,
+                sharding=sharding,
                 dry_run=dry_run,
             )
             try:
@@ -118,13 +125,11 @@ async def _show_plan(manager: Manager, *, as_json: bool, exit_code: bool) -> int
     return CHANGES_STATUS if exit_code and data["changes"] else 0
 
 
-def _election(text: str) -> LeaderElection:
-    from controllerkit.manager import LeaderElection
-
+def _named(option: str, text: str) -> dict[str, Any]:
     namespace, _, name = text.rpartition("/")
     if not name or "/" in namespace:
-        raise ConfigError(f"--leader-elect is [NAMESPACE/]NAME of a Lease, got {text!r}")
-    return LeaderElection(name=name, namespace=namespace)
+        raise ConfigError(f"{option} is [NAMESPACE/]NAME of a Lease, got {text!r}")
+    return {"name": name, "namespace": namespace}
 
 
 # -- finding the reconciler ----------------------------------------------------------------------------------------

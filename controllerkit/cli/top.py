@@ -151,7 +151,9 @@ def picture(found: dict[str, Any]) -> Group:
 
 
 def _headline(found: dict[str, Any]) -> str:
-    leader = found["leader"]
+    leader, shard = found["leader"], found.get("shard")
+    if shard is not None:
+        return f"lease {shard['lease']}: {'one of' if shard['active'] else 'not among'} {', '.join(shard['members'])}"
     if leader is None:
         return "no leader election"
     return f"lease {leader['lease']}: {'this process leads' if leader['leading'] else leader['leader'] or 'nobody'}"

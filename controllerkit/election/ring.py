@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -219,8 +219,9 @@ class Ring:
         if view is None:
             return None
         self._told = [view]
-        # Who has the same view and nothing else in work claims nothing of ours.
-        before, after = self.grant, Grant(self.name, view, tuple(each for each in others if _differs(each, view)))
+        # Who has the same view and nothing else in work claims nothing of ours; a mere renewal changes nothing.
+        claiming = tuple(replace(each, version="") for each in others if _differs(each, view))
+        before, after = self.grant, Grant(self.name, view, claiming)
         if after == before and not self._refused:
             return None
         self.grant = after

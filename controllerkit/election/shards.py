@@ -191,9 +191,8 @@ class Shards:
 
     def _tell(self, gained: Callable[[str], bool]) -> None:
         grant = self.ring.grant
-        self._log.info(
-            "shard_moved", members=self.ring.members, waiting_for=[m.name for m in grant.others] if grant else []
-        )
+        if grant is not None:
+            self._log.info("shard_moved", members=grant.view, waiting_for=[each.name for each in grant.others])
         self.changed.set()
         for told in self.on_moved:
             told(lambda kind, key: gained(token_of(kind, key)))

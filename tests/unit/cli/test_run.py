@@ -213,6 +213,9 @@ async def test_what_is_called_wrongly_ends_with_status_2_and_a_sentence(tmp_path
         (["run", "examples/website.py", "--json"], "--json and --exit-code are for a dry run; add --dry-run"),
         (["run", "nowhere.py"], "there is no file nowhere.py"),
         (["run", "examples/website.py", "--leader-elect", "a/b/c"], "[NAMESPACE/]NAME of a Lease, got 'a/b/c'"),
+        (["run", "examples/website.py", "--shard", "a/b/c"], "--shard is [NAMESPACE/]NAME of a Lease, got 'a/b/c'"),
+        (["run", "examples/website.py", "--shard", "op"], "sharding outside a Pod needs a namespace"),
+        (["run", "examples/website.py", "--shard", "a/b", "--leader-elect", "a/b"], "say either leader_election"),
         (["run", "examples/website.py", "--leader-elect", "op"], "leader election outside a Pod needs a namespace"),
         (["run", "examples/website.py", "--kubeconfig", str(tmp_path / "none")], "none"),
     ]

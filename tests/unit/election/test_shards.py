@@ -123,6 +123,12 @@ def test_a_key_that_another_still_works_on_waits_for_it_alone() -> None:
     assert (listed.gained(busy), listed.gained(free)) == (True, False)
 
 
+def test_a_renewal_of_one_who_still_works_on_a_key_moves_nothing() -> None:
+    busy = token_in(("a", "b"), "a")
+    ring = joined(member("b", "a", "b", still=busy))
+    assert ring.listed([member("a", "a", "b"), member("b", "a", "b", still=busy, version="2")], 2.0).gained is None
+
+
 def test_a_key_that_is_lost_is_not_taken_from_the_moment_on_at_which_that_is_said() -> None:
     ring = joined()
     lost, busy, kept = (

@@ -11,9 +11,11 @@ import pytest
 
 from controllerkit import Client, Key, Manager, Request, Result, kinds
 from controllerkit.apiserver import ApiServer
+from controllerkit.cli.top import _headline
 from controllerkit.election import ElectionOptions, owner, token_of
 from controllerkit.errors import ConfigError, ManagerError, NotLeading
 from controllerkit.manager import LeaderElection, Sharding
+from controllerkit.manager.debugging import show
 from tests.unit.conftest import Website
 from tests.unit.controller.running import Recording, running, until, website
 
@@ -147,3 +149,17 @@ async def test_with_sharding_there_is_no_leader_to_need(client: Client) -> None:
     manager = Manager(client, sharding=Sharding(name="x", namespace="y"))
     with pytest.raises(ConfigError, match="backup needs a leader, and with sharding there is none"):
         manager.add_runnable("backup", work, needs_leader=True)
+
+
+@pytest.mark.parity("1e/console")
+async def test_the_console_shows_who_shares(server: ApiServer, websites: Client, tmp_path: Path) -> None:
+    async with replica(server, tmp_path, Site(), "a") as (manager, _):
+        page = show({}, manager.informers, None, manager.clock, manager.shards)
+    assert page["shard"] == {
+        "lease": "default/a",
+        "ring": "sites",
+        "active": True,
+        "members": ["a"],
+        "in_work": [],
+    }
+    assert _headline(page) == "lease default/a: one of a"
