@@ -11,7 +11,7 @@ SEED ?= 1
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help setup system system-cluster binaries demo test test-real soak bench lint format lock clean
+.PHONY: help setup system system-cluster binaries demo test test-real soak bench docs lint format lock clean
 
 help:  ## what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 17
@@ -52,6 +52,10 @@ soak: binaries  ## informers and a manager while everything breaks (SECONDS=600 
 
 bench: setup  ## ours beside client-go and controller-runtime (ONLY=queue ROUNDS=3)
 	$(BIN)/python -m benchmarks $(foreach each,$(ONLY),--only $(each)) --rounds $(ROUNDS)
+
+docs: setup  ## the pages that are made: parity from the tests' marks, benchmarks from the last results
+	$(BIN)/python -m tests.parity.table
+	$(BIN)/python -m benchmarks.table
 
 lint: setup  ## ruff, formatting, types, the layers
 	$(BIN)/ruff check .

@@ -48,3 +48,7 @@ def render(results: Path = RESULTS) -> str:
 def write() -> None:
     """Replaces the page."""
     PAGE.write_text(render())
+
+
+if __name__ == "__main__":
+    write()
