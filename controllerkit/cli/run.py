@@ -96,6 +96,7 @@ def run(
                 metrics_address=metrics_address,
                 leader_election=election,
                 sharding=sharding,
+                preflight=True,
                 dry_run=dry_run,
             )
             try:

@@ -7,6 +7,19 @@ from controllerkit.controller.failing import Failing, FailureLedger
 from controllerkit.controller.finalizers import Finalizers, add_finalizer, has_finalizer, remove_finalizer
 from controllerkit.controller.handlers import EventHandler, enqueue_mapped, enqueue_owner, enqueue_self
 from controllerkit.controller.metrics import ControllerMetrics
+from controllerkit.controller.permissions import (
+    Missing,
+    Permission,
+    RbacTrace,
+    declared_permissions,
+    election_permissions,
+    grants,
+    policy_rules,
+    preflight,
+    read_trace,
+    require_permissions,
+    sharding_permissions,
+)
 from controllerkit.controller.plan import Action, EventNote, Plan
 from controllerkit.controller.planning import PlanningReconciler
 from controllerkit.controller.predicates import (
@@ -46,14 +59,17 @@ __all__ = [
     "FieldChange",
     "Finalizers",
     "InFlight",
+    "Missing",
     "OperationResult",
     "Owns",
+    "Permission",
     "Plan",
     "PlannedWrite",
     "PlanningReconciler",
     "Poll",
     "Predicate",
     "Preview",
+    "RbacTrace",
     "Reconciler",
     "Rehearsal",
     "Request",
@@ -71,11 +87,14 @@ __all__ = [
     "covers",
     "create_or_patch",
     "create_or_update",
+    "declared_permissions",
+    "election_permissions",
     "enqueue_mapped",
     "enqueue_owner",
     "enqueue_self",
     "field_changes",
     "generation_changed",
+    "grants",
     "has_finalizer",
     "labels_changed",
     "matches_labels",
@@ -83,9 +102,14 @@ __all__ = [
     "not_",
     "on",
     "outcome_of",
+    "policy_rules",
+    "preflight",
+    "read_trace",
     "remove_finalizer",
+    "require_permissions",
     "resource_version_changed",
     "retry_on_conflict",
+    "sharding_permissions",
     "waits_for",
     "what_changed",
 ]

@@ -16,7 +16,18 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from controllerkit.cache import CacheOptions, Informers
 from controllerkit.client import Client
-from controllerkit.controller import Controller, ControllerMetrics, PlanningReconciler, Preview, Reconciler, Rehearsal
+from controllerkit.controller import (
+    Controller,
+    ControllerMetrics,
+    Permission,
+    PlanningReconciler,
+    Preview,
+    Reconciler,
+    Rehearsal,
+    election_permissions,
+    require_permissions,
+    sharding_permissions,
+)
 from controllerkit.election import ElectionOptions, LeaderElector, Shards
 from controllerkit.errors import ConfigError, ManagerError
 from controllerkit.events import EventRecorder
@@ -114,6 +125,8 @@ class Manager:
         metrics_address: short for ``serving=Serving(address=…)``; None to serve nothing.
         grace_period_s: negative waits for ever, 0 not at all.
         ready_staleness_s: ``readyz`` fails once a cache has heard nothing from its server for so long.
+        preflight: ask at the start whether this process may do what its reconcilers declare, and end at once, naming
+            each verb, resource and namespace, where it may not.
         dry_run: for `plan` in place of `run`: nothing is written, there is neither an election nor an endpoint.
     Raises:
         ConfigError: election without a name, or without a namespace outside a Pod; both ``caches`` and ``namespace``.
@@ -131,6 +144,7 @@ class Manager:
         sharding: Sharding | None = None,
         grace_period_s: float = GRACE_PERIOD_S,
         ready_staleness_s: float = READY_STALENESS_S,
+        preflight: bool = False,
         dry_run: bool = False,
         clock: Clock | None = None,
         log: Any = None,
@@ -146,6 +160,7 @@ class Manager:
         if namespace is not None and caches is not None:
             raise ConfigError("say either caches=CacheOptions(namespaces=…) or namespace=…")
         caches = caches or CacheOptions(namespaces=() if namespace is None else (namespace,))
+        self._caches, self._preflight = caches, preflight
         self.informers = Informers(client, options=caches, clock=self.clock, log=self.log)
         self.checks_live: dict[str, Check] = {"ping": lambda: None}
         self.checks_ready: dict[str, Check] = {"caches": self._caches_problem}
@@ -400,6 +415,9 @@ class Manager:
             await self._endpoints.start()
         if self._certs is not None:
             self._others.add("certificate watcher", self._certs.run)
+        if self._preflight:
+            reconcilers = [controller.reconciler for controller in self._controllers.values()]
+            await require_permissions(self._ungated, reconcilers, self._caches, self._lease_permissions())
         for controller in self._controllers.values():
             await controller.declare()
         if self._elector is not None:
@@ -420,6 +438,11 @@ class Manager:
         else:
             self._leading.start()
         await stop.wait()
+
+    def _lease_permissions(self) -> frozenset[Permission]:
+        if self._elector is not None:
+            return election_permissions(self._elector.key.namespace, self._elector.key.name)
+        return frozenset() if self._shards is None else sharding_permissions(self._shards.key.namespace)
 
     async def _act_while_held(self, lease: LeaderElector | Shards, what: str) -> None:
         """Starts what needs the lease once this process has it; ends the manager once it has not."""

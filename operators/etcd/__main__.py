@@ -62,6 +62,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             client,
             namespace=arguments.namespace,
             metrics_address=arguments.metrics_address,
+            preflight=True,
             dry_run=arguments.dry_run,
         )
         manager.add(reconciler)

@@ -1,0 +1,140 @@
+"""``controllerkit rbac``: the least Role that an operator needs, or whether a given one is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from controllerkit.cli.run import load
+from controllerkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from controllerkit.controller import Permission
+
+__all__ = ["RBAC_HELP", "rbac", "roles"]
+
+RBAC_HELP = """Write the least Role or ClusterRole that reconcilers need.
+
+TARGET is what `controllerkit run` takes: MODULE:NAME or FILE.py:NAME of a Reconciler. From what it declares follow the
+primary (get, list, watch), what it owns and watches (list, watch), the status and Events. What reconcile writes is
+declared nowhere: let a test run it with `client.hooks.append(trace := RbacTrace())`, then `trace.save(path)`, and name
+that file with --traced.
+
+Without --namespace it is a ClusterRole; with it, a Role in each of the namespaces. --check names a file instead, and
+fails where its Roles and ClusterRoles together do not allow all of it.
+
+Exit status: 0 done, 1 the check failed, 2 called wrongly.
+
+Examples:
+
+  controllerkit rbac shop.operator:ShopReconciler
+
+  controllerkit rbac shop.operator --namespace shop --leader-elect shop/shop-operator --traced tests/shop.rbac.json
+
+  controllerkit rbac shop.operator --namespace shop --service-account shop/shop-operator | kubectl apply -f -
+
+  controllerkit rbac shop.operator --traced tests/shop.rbac.json --check deploy/shop.yaml
+"""
+
+API_VERSION: Final = "rbac.authorization.k8s.io/v1"
+
+
+def rbac(
+    targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help="whose, as MODULE:NAME")],
+    name: Annotated[str | None, typer.Option(help="of the Role; else that of the first reconciler")] = None,
+    namespace: Annotated[list[str] | None, typer.Option(help="a Role there; repeatable")] = None,
+    leader_elect: Annotated[
+        str | None, typer.Option(metavar="NAMESPACE/NAME", help="the Lease, as of controllerkit run")
+    ] = None,
+    traced: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="what RbacTrace saved; repeatable")] = None,
+    service_account: Annotated[str | None, typer.Option(metavar="NAMESPACE/NAME", help="and a binding to it")] = None,
+    check: Annotated[Path | None, typer.Option(metavar="FILE", help="write nothing; fail unless it is enough")] = None,
+) -> None:
+    """See ``RBAC_HELP``."""
+    from controllerkit.controller import declared_permissions, election_permissions, read_trace
+
+    reconcilers = [load(target) for target in targets]
+    permissions = {each for one in reconcilers for each in declared_permissions(one)}
+    for path in traced or ():
+        permissions |= read_trace(path)
+    elected = frozenset[Any]()
+    if leader_elect is not None:
+        elected = election_permissions(*_two_names(leader_elect, "--leader-elect"))
+    if check is not None:
+        _check(check, permissions | elected)
+        return
+    account = _two_names(service_account, "--service-account") if service_account is not None else None
+    print(_as_yaml(roles(name or reconcilers[0].name, permissions, elected, namespace or (), account)), end="")
+
+
+def roles(
+    name: str,
+    permissions: Iterable[Permission],
+    elected: Iterable[Permission] = (),
+    namespaces: Sequence[str] = (),
+    account: tuple[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """The Roles: one for each namespace, or one for the whole cluster; one of its own for the Lease."""
+    made = [_role(name, namespace, permissions) for namespace in namespaces or ("",)]
+    elected = list(elected)
+    if elected:
+        made.append(_role(f"{name}-leader-election", elected[0].namespace, elected))
+    return [each for role in made for each in ([role, _binding(role, *account)] if account else [role])]
+
+
+def _role(name: str, namespace: str, permissions: Iterable[Permission]) -> dict[str, Any]:
+    from controllerkit.controller import policy_rules
+
+    metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
+    kind = "Role" if namespace else "ClusterRole"
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "rules": policy_rules(permissions)}
+
+
+def _binding(role: dict[str, Any], namespace: str, account: str) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": f"{role['kind']}Binding",
+        "metadata": role["metadata"],
+        "roleRef": {"apiGroup": API_VERSION.split("/")[0], "kind": role["kind"], "name": role["metadata"]["name"]},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+    }
+
+
+def _two_names(text: str, option: str) -> tuple[str, str]:
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise ConfigError(f"{option} is NAMESPACE/NAME, got {text!r}")
+    return namespace, name
+
+
+def _check(path: Path, permissions: Iterable[Permission]) -> None:
+    from controllerkit.controller import grants
+
+    rules = _rules_of(path)
+    denied = [each for each in sorted(permissions) if not grants(rules, each)]
+    for each in denied:
+        print(f"{path} does not allow: {each}")
+    if denied:
+        raise typer.Exit(1)
+
+
+def _rules_of(path: Path) -> list[dict[str, Any]]:
+    import yaml
+
+    try:
+        documents = [each for each in yaml.safe_load_all(path.read_text()) if isinstance(each, dict)]
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    found = [each for each in documents if each.get("kind") in ("Role", "ClusterRole")]
+    if not found:
+        raise ConfigError(f"{path} holds neither a Role nor a ClusterRole; name the file that does")
+    return [rule for each in found for rule in each.get("rules") or ()]
+
+
+def _as_yaml(documents: Sequence[dict[str, Any]]) -> str:
+    import yaml
+
+    return "---\n".join(yaml.safe_dump(each, sort_keys=False, default_flow_style=None, width=120) for each in documents)
