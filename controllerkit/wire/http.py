@@ -7,13 +7,15 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
 
 from controllerkit.errors import ConnectError, DeadlineExceeded, TlsError, TransportError
+from controllerkit.runtime import wait_until
 from controllerkit.wire.credentials import Credentials
 from controllerkit.wire.transport import WireRequest, WireResponse
 
@@ -24,6 +26,7 @@ TCP_USER_TIMEOUT_MS: Final = 30_000
 KEEPALIVE_IDLE_S: Final = 15
 KEEPALIVE_INTERVAL_S: Final = 5
 KEEPALIVE_PROBES: Final = 3
+FAREWELL_S: Final = 0.5
 
 
 class HttpTransport:
@@ -37,10 +40,11 @@ class HttpTransport:
         self._credentials = credentials
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: WeakSet[socket.socket] = WeakSet()
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, socket_factory=_watched_socket)
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, socket_factory=self._open_socket)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 headers={"User-Agent": self._user_agent},
@@ -77,10 +81,22 @@ class HttpTransport:
                     _cut(response)
 
     async def aclose(self) -> None:
-        """Ends every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Ends every connection; waits a moment for peers to say farewell, as TLS does."""
+        if self._session is None:
+            return
+        await self._session.close()
+        self._session = None
+
+        async def closed() -> bool:
+            return all(each.fileno() < 0 for each in self._sockets)
+
+        with suppress(DeadlineExceeded):
+            await wait_until(closed, what="every connection is closed", timeout_s=FAREWELL_S, interval_s=0.005)
+
+    def _open_socket(self, address: tuple[object, ...]) -> socket.socket:
+        opened = _watched_socket(address)
+        self._sockets.add(opened)
+        return opened
 
 
 class _HttpResponse:

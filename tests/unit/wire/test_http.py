@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,19 +12,46 @@ from controllerkit.apiserver import ApiServer, TlsFiles
 from controllerkit.client import Client
 from controllerkit.devcluster.pki import Authority
 from controllerkit.objects import kinds
-from controllerkit.testing import FaultProxy
+from controllerkit.runtime import cancel_and_wait, wait_until
+from controllerkit.testing import Connection, Direction, FaultProxy
 from controllerkit.wire import Credentials, HttpTransport
 
 
-async def test_leaving_a_watch_over_tls_closes_its_connection_though_the_peer_is_gone(tmp_path: Path) -> None:
+@asynccontextmanager
+async def behind_tls(folder: Path) -> AsyncIterator[tuple[Client, FaultProxy]]:
     authority = Authority.create("test")
-    certificate, key = authority.issue("apiserver", names=[], addresses=["127.0.0.1"]).write(tmp_path, "tls")
-    tls = TlsFiles(certificate=certificate, key=key, ca=authority.save(tmp_path))
+    certificate, key = authority.issue("apiserver", names=[], addresses=["127.0.0.1"]).write(folder, "tls")
+    tls = TlsFiles(certificate=certificate, key=key, ca=authority.save(folder))
     async with ApiServer(tls=tls) as server, FaultProxy("127.0.0.1", urlsplit(server.url).port or 0) as proxy:
         credentials = Credentials(server=f"https://127.0.0.1:{proxy.port}", ca_file=str(tls.ca))
         async with Client(HttpTransport(credentials)) as client:
-            async with client.watch(kinds.CONFIG_MAP, send_initial_events=True) as stream:
-                await anext(aiter(stream))
-                [connection] = proxy.connections
-                proxy.half_open()
-            await asyncio.wait_for(connection.client_left.wait(), 5.0)
+            yield client, proxy
+
+
+async def test_leaving_a_watch_over_tls_closes_its_connection_though_the_peer_is_gone(tmp_path: Path) -> None:
+    async with behind_tls(tmp_path) as (client, proxy):
+        async with client.watch(kinds.CONFIG_MAP, send_initial_events=True) as stream:
+            await anext(aiter(stream))
+            [connection] = proxy.connections
+            proxy.half_open()
+        await asyncio.wait_for(connection.client_left.wait(), 5.0)
+
+
+async def test_a_closed_client_has_no_open_connection_not_even_of_a_call_that_was_cancelled(tmp_path: Path) -> None:
+    async with behind_tls(tmp_path) as (client, proxy):
+        await client.list(kinds.CONFIG_MAP)
+        [connection] = proxy.connections
+        proxy.delay(0.05)
+        call = asyncio.create_task(client.list(kinds.CONFIG_MAP))
+        sent = connection.bytes(Direction.TO_SERVER)
+        await wait_until(_more_than(sent, connection), what="the request is under way", timeout_s=5.0, interval_s=0.002)
+        await cancel_and_wait(call)
+        await client.aclose()
+        assert [each.fileno() for each in client._transport._sockets if each.fileno() >= 0] == []
+
+
+def _more_than(sent: int, connection: Connection) -> Callable[[], Awaitable[bool]]:
+    async def probe() -> bool:
+        return connection.bytes(Direction.TO_SERVER) > sent
+
+    return probe
