@@ -12,6 +12,7 @@
     │   ├── BadRequest               400
     │   ├── Unauthorized             401
     │   ├── Forbidden                403
+    │   │   └── Denied               403, as a validator of ours says it
     │   ├── NotFound                 404
     │   ├── MethodNotAllowed         405
     │   ├── NotAcceptable            406
@@ -39,7 +40,7 @@ The reasons are those of ``metav1.StatusReason`` (apimachinery ``pkg/apis/meta/v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "ConnectError",
     "ControllerkitError",
     "DeadlineExceeded",
+    "Denied",
     "DevClusterError",
     "Expired",
     "Forbidden",
@@ -161,6 +163,14 @@ class Forbidden(ApiError):
     """403: the credentials do not allow this verb on this resource."""
 
     code_default, reason_default = 403, "Forbidden"
+
+
+class Denied(Forbidden):
+    """Raise it in a webhook: the caller gets 403 with the message, and the warnings beside it."""
+
+    def __init__(self, message: str, *, warnings: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.warnings = tuple(warnings)
 
 
 class NotFound(ApiError):
