@@ -11,12 +11,15 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+import yaml
 
+from controllerkit.cli.rbac import roles
 from controllerkit.client import Client
+from controllerkit.controller import Permission, preflight
 from controllerkit.devcluster.binaries import BinaryCache
 from controllerkit.devcluster.full import FullCluster, build_image, write_archive
 from controllerkit.devcluster.full.readiness import is_ready
-from controllerkit.objects.kinds import NODE, POD, SERVICE
+from controllerkit.objects.kinds import NODE, POD, SERVICE, SERVICE_ACCOUNT
 from controllerkit.runtime import wait_until
 from tests.tools import KUBECTL, needs_kubectl
 
@@ -211,6 +214,34 @@ print(json.dumps([status("pods"), status("secrets")]))
     )
     await client.create(python_pod("reader", ["-c", script], serviceAccountName="reader"))
     assert json.loads(await result_of(client, "reader")) == [200, 403]
+
+
+async def test_a_role_made_of_what_is_needed_is_enough_and_what_it_lacks_is_named_before(
+    client: Client, cluster: FullCluster, tmp_path: Path
+) -> None:
+    needed = {Permission("", "pods", verb) for verb in ("get", "list", "watch")} | {
+        Permission("", "pods/status", "update")
+    }
+    lacking = {Permission("apps", "deployments", "watch"), Permission("", "pods", "delete")}
+    [role, binding] = roles("limited", needed, namespaces=["default"], account=("default", "limited"))
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "limited", "namespace": "default"}}
+    for value in (account, role, binding):
+        await client.create(value)
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+    path = SERVICE_ACCOUNT.path("default", "limited", "token")
+    token = (await client.request_json("POST", path, request))["status"]["token"]
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    for user in config["users"]:
+        user["user"] = {"token": token}
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    async with await Client.connect(kubeconfig=tmp_path / "kubeconfig") as limited:
+        missing = await preflight(limited, needed | lacking, ["default"])
+        assert [str(each) for each in missing] == [
+            "delete pods in namespace default",
+            "watch deployments.apps in namespace default",
+        ]
+        assert len(await preflight(limited, needed)) == len(needed), "a Role reaches no further than its namespace"
+        assert (await limited.list(POD, "default")).items is not None
 
 
 async def test_a_claim_gets_a_volume_on_this_machines_disk(client: Client, cluster: FullCluster) -> None:
