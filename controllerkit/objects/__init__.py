@@ -3,7 +3,7 @@
 Rule of the room: no I/O, no clock, nothing that knows of a server.
 """
 
-from controllerkit.objects import kinds
+from controllerkit.objects import kinds, typed
 from controllerkit.objects.conditions import Condition, find_condition, rfc3339, set_condition
 from controllerkit.objects.key import GVK, GVR, Key, Kind, split_api_version
 from controllerkit.objects.object import Object, ObjectMeta, OwnerReference
@@ -40,4 +40,5 @@ __all__ = [
     "set_controller_reference",
     "set_owner_reference",
     "split_api_version",
+    "typed",
 ]
