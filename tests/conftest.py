@@ -6,7 +6,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--api", choices=("embedded", "real", "both"), default="embedded", help="which API server")
+    parser.addoption(
+        "--api", choices=("embedded", "memory", "real", "both"), default="embedded", help="which API server"
+    )
     parser.addoption("--rewrite", action="store_true", help="write what scenarios print instead of comparing it")
 
 

@@ -7,12 +7,12 @@ import base64
 import errno
 import os
 import ssl
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import TracebackType
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -26,6 +26,7 @@ from controllerkit.apiserver.requests import Target, WriteOptions
 from controllerkit.apiserver.storage import Store
 from controllerkit.errors import DevClusterError
 from controllerkit.runtime import Clock, SystemClock
+from controllerkit.wire.memory import MemoryTransport
 
 __all__ = ["ApiServer", "TlsFiles"]
 
@@ -55,7 +56,9 @@ class ApiServer:
     ``token`` makes it a required bearer token; without one everybody is the administrator, so it listens where
     only this machine can reach it. ``data_dir`` keeps the objects over a restart (not the history, so watches from
     before are expired). ``history_events_max`` events of each resource can be watched from the past.
-    ``clock`` gives the timestamps of objects; timeouts of connections are the event loop's.
+    ``clock`` gives the timestamps of objects; timeouts of connections are the event loop's. ``rng`` gives uids,
+    generated names and the spread of timeouts. Without a ``port`` (None) it listens nowhere, and `transport` is the
+    only way in.
 
     Raises:
         DevClusterError: from ``start``, where the port is taken or ``data_dir`` belongs to a newer format.
@@ -65,13 +68,14 @@ class ApiServer:
         self,
         *,
         host: str = "127.0.0.1",
-        port: int = 0,
+        port: int | None = 0,
         tls: TlsFiles | None = None,
         token: str | None = None,
         data_dir: Path | None = None,
         history_events_max: int = 10_000,
         clock: Clock = _SYSTEM_CLOCK,
         bookmark_interval_s: float = 60.0,
+        rng: Random | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -79,10 +83,10 @@ class ApiServer:
         self._token = token
         self._clock = clock
         self._bookmark_interval_s = bookmark_interval_s
-        self._rng = Random()
+        self._rng = rng or Random()
         self._journal = Journal(data_dir) if data_dir else None
         self._store = Store(history_events_max=history_events_max)
-        self._registry = Registry(self._store, rng=self._rng, new_uid=uuid.uuid4)
+        self._registry = Registry(self._store, rng=self._rng, new_uid=self._new_uid)
         self._authenticator = Authenticator(token, account_uid=self._account_uid, key=_signing_key(data_dir))
         self._janitor = Janitor(
             self._registry,
@@ -100,6 +104,15 @@ class ApiServer:
         """``http://127.0.0.1:PORT``, with TLS ``https``; the port is known once started."""
         return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
 
+    def transport(self) -> MemoryTransport:
+        """A way in without sockets, for clients on this event loop; between `start` and `stop`."""
+        if self._api is None or self._api.stopping:
+            raise DevClusterError("this API server is not running; start it before taking a transport")
+        return MemoryTransport(self._api.handle)
+
+    def _new_uid(self) -> UUID:
+        return UUID(int=self._rng.getrandbits(128), version=4)
+
     def _account_uid(self, namespace: str, name: str) -> str:
         accounts = self._registry.resource("", "serviceaccounts")
         found = accounts and self._store.collection(accounts.collection).get(namespace, name)
@@ -107,7 +120,7 @@ class ApiServer:
 
     async def start(self) -> None:
         """Listens, with the first namespaces and their accounts in place."""
-        if self._runner is not None:
+        if self._api is not None and not self._api.stopping:
             raise DevClusterError("this API server is running already; stop it before starting it again")
         self._loop = asyncio.get_running_loop()
         if self._store.rv == 1:
@@ -121,26 +134,31 @@ class ApiServer:
             bookmark_interval_s=self._bookmark_interval_s,
             host=lambda: f"{self._host}:{self._port}",
         )
-        server = web.Server(self._api.handle, handler_cancellation=True, access_log=None)
-        self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
-        await self._runner.setup()
-        try:
-            await self._listen(self._runner)
-        except BaseException:
-            await self._runner.cleanup()
-            self._runner = None
-            raise
+        if self._port is not None:
+            await self._serve(self._api, self._port)
         if self._journal is not None:
             self._journal.open(self._store)
 
-    async def _listen(self, runner: web.ServerRunner) -> None:
-        site = web.TCPSite(runner, self._host, self._port, ssl_context=self._ssl_context(), backlog=1024)
+    async def _serve(self, api: Api, port: int) -> None:
+        server = web.Server(api.handle, handler_cancellation=True, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
+        await self._runner.setup()
+        try:
+            await self._listen(self._runner, port)
+        except BaseException:
+            api.stopping = True
+            await self._runner.cleanup()
+            self._runner = None
+            raise
+
+    async def _listen(self, runner: web.ServerRunner, port: int) -> None:
+        site = web.TCPSite(runner, self._host, port, ssl_context=self._ssl_context(), backlog=1024)
         try:
             await site.start()
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
                 raise DevClusterError(
-                    f"cannot listen on {self._host}:{self._port} ({os.strerror(error.errno)}); "
+                    f"cannot listen on {self._host}:{port} ({os.strerror(error.errno)}); "
                     "stop what uses that port, or pass port=0 for a free one"
                 ) from error
             raise
@@ -199,12 +217,13 @@ class ApiServer:
     async def stop(self) -> None:
         """Ends every watch and closes; with ``data_dir`` the objects are on disk then. Safe to call twice."""
         runner, self._runner = self._runner, None
-        if runner is None or self._api is None:
+        if self._api is None or self._api.stopping:
             return
         self._api.stopping = True
         for collection in self._store.collections():
             collection.wake_all()
-        await runner.cleanup()
+        if runner is not None:
+            await runner.cleanup()
         await self._api.close()
         if self._journal is not None:
             self._journal.close(self._store)

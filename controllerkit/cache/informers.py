@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from functools import partial
+from random import Random
 from typing import Any, NamedTuple
 
 from controllerkit.cache.informer import Informer, Transform
@@ -49,11 +50,18 @@ class Informers:
     """
 
     def __init__(
-        self, client: Client, *, options: CacheOptions | None = None, clock: Clock | None = None, log: Any = None
+        self,
+        client: Client,
+        *,
+        options: CacheOptions | None = None,
+        clock: Clock | None = None,
+        rng: Random | None = None,
+        log: Any = None,
     ) -> None:
         self._client = client
         self._options = options or CacheOptions()
         self._clock = clock or SystemClock()
+        self._rng = rng
         self._log = log
         self._informers: dict[_Declared, AnyInformer] = {}
         self._tasks: dict[Informer, asyncio.Task[None]] = {}
@@ -109,6 +117,7 @@ class Informers:
             label_selector=joined(part.label_selector, declared.label_selector),
             field_selector=joined(part.field_selector, declared.field_selector),
             clock=self._clock,
+            rng=self._rng,
             log=self._log,
             metadata_only=declared.metadata_only,
             transform=declared.transform or part.transform,

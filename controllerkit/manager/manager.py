@@ -127,6 +127,7 @@ class Manager:
         ready_staleness_s: ``readyz`` fails once a cache has heard nothing from its server for so long.
         preflight: ask at the start whether this process may do what its reconcilers declare, and end at once, naming
             each verb, resource and namespace, where it may not.
+        watch_loop: a thread tells of a blocked event loop; see `LoopWatch`.
         dry_run: for `plan` in place of `run`: nothing is written, there is neither an election nor an endpoint.
     Raises:
         ConfigError: election without a name, or without a namespace outside a Pod; both ``caches`` and ``namespace``.
@@ -146,7 +147,9 @@ class Manager:
         ready_staleness_s: float = READY_STALENESS_S,
         preflight: bool = False,
         dry_run: bool = False,
+        watch_loop: bool = True,
         clock: Clock | None = None,
+        rng: Random | None = None,
         log: Any = None,
     ) -> None:
         self._rehearsal = Rehearsal() if dry_run else None
@@ -156,12 +159,13 @@ class Manager:
         self.client = client
         self.registry = CollectorRegistry()
         self.clock = clock or SystemClock()
+        self._rng = rng or Random()
         self.log = log or get_logger()
         if namespace is not None and caches is not None:
             raise ConfigError("say either caches=CacheOptions(namespaces=…) or namespace=…")
         caches = caches or CacheOptions(namespaces=() if namespace is None else (namespace,))
         self._caches, self._preflight = caches, preflight
-        self.informers = Informers(client, options=caches, clock=self.clock, log=self.log)
+        self.informers = Informers(client, options=caches, clock=self.clock, rng=self._rng, log=self.log)
         self.checks_live: dict[str, Check] = {"ping": lambda: None}
         self.checks_ready: dict[str, Check] = {"caches": self._caches_problem}
         self.ready = asyncio.Event()
@@ -173,6 +177,7 @@ class Manager:
         self._failures: list[ManagerError] = []
         self._failed = asyncio.Event()
         self._loop_watch = LoopWatch(log=self.log)
+        self._watch_loop = watch_loop
         self._ungated = client
         if leader_election is not None and sharding is not None:
             raise ConfigError("say either leader_election=… (one process acts) or sharding=… (all do, on their share)")
@@ -207,7 +212,7 @@ class Manager:
             identity=settings.identity or f"{socket.gethostname()}_{uuid.uuid4()}",
             options=settings.options,
             clock=self.clock,
-            rng=Random(),
+            rng=self._rng,
             on_started_leading=started,
             on_stopped_leading=lambda: master.labels(settings.name).set(0),
             log=self.log,
@@ -215,7 +220,7 @@ class Manager:
         self.client.hooks.insert(0, elector.gate)
         self._ungated = self.client.without(elector.gate)
         elector.client = self._ungated
-        self._election_recorder = EventRecorder(self._ungated, controller=settings.name, clock=self.clock, log=self.log)
+        self._election_recorder = self._make_recorder(settings.name)
         return elector
 
     def _make_shards(self, settings: Sharding) -> Shards:
@@ -261,6 +266,9 @@ class Manager:
             loop_watch=self._loop_watch,
         )
 
+    def _make_recorder(self, controller: str) -> EventRecorder:
+        return EventRecorder(self._ungated, controller=controller, clock=self.clock, rng=self._rng, log=self.log)
+
     @property
     def endpoints(self) -> Endpoints | None:
         """The HTTP endpoints, for their port."""
@@ -289,7 +297,7 @@ class Manager:
         if self._rehearsal is not None:
             recorder = self._rehearsal.recorder(client, controller=reconciler.name, clock=self.clock)
         else:
-            recorder = EventRecorder(self._ungated, controller=reconciler.name, clock=self.clock, log=self.log)
+            recorder = self._make_recorder(reconciler.name)
         reconciler.bind(
             client=client,
             clock=self.clock,
@@ -305,14 +313,13 @@ class Manager:
             log=self.log,
             metrics=self._controller_metrics,
             queue_metrics=self._queue_metrics,
+            rng=self._rng,
             shards=self._shards if reconciler.needs_leader else None,
         )
         self._controllers[reconciler.name] = controller
         self._recorders.add(f"events of {reconciler.name}", recorder.run)
         if isinstance(reconciler, PlanningReconciler) and reconciler.plan_events and self._rehearsal is None:
-            reconciler.plan_recorder = EventRecorder(
-                self._ungated, controller=reconciler.name, clock=self.clock, log=self.log
-            )
+            reconciler.plan_recorder = self._make_recorder(reconciler.name)
             self._recorders.add(f"plans of {reconciler.name}", reconciler.plan_recorder.run)
         group = self._leading if reconciler.needs_leader else self._others
         group.add(f"controller {reconciler.name}", controller.run)
@@ -410,7 +417,8 @@ class Manager:
             await asyncio.wait([running, *ends])
 
     async def _run_parts(self, stop: asyncio.Event) -> None:
-        self._loop_watch.start()
+        if self._watch_loop:
+            self._loop_watch.start()
         if self._endpoints is not None:
             await self._endpoints.start()
         if self._certs is not None:

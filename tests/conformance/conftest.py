@@ -36,7 +36,7 @@ APPLY = "application/apply-patch+yaml"
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--api")
-        names = ("embedded", "real") if chosen == "both" else (chosen,)
+        names = {"both": ("embedded", "real"), "memory": ("embedded",)}.get(chosen, (chosen,))
         marks = {"real": pytest.mark.real, "embedded": ()}
         parameters = [pytest.param(name, marks=marks[name], id=name) for name in names]
         metafunc.parametrize("server", parameters, indirect=True, scope="session")

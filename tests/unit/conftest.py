@@ -1,4 +1,7 @@
-"""An API server and clients to it: the embedded one, with ``--api=real`` (or ``both``) the real kube-apiserver."""
+"""An API server and clients to it: the embedded one, with ``--api=real`` (or ``both``) the real kube-apiserver.
+
+With ``--api=memory`` it is the embedded one, and the clients reach it without sockets.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,7 @@ async def planes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plan
 
 @pytest.fixture
 async def server(request: pytest.FixtureRequest, planes: Planes) -> AsyncIterator[Server]:
-    if getattr(request, "param", "embedded") == "embedded":
+    if getattr(request, "param", "embedded") != "real":
         async with ApiServer() as running:
             yield running
         return
@@ -94,8 +97,12 @@ async def server(request: pytest.FixtureRequest, planes: Planes) -> AsyncIterato
 
 
 @pytest.fixture
-async def client(server: Server, tmp_path: Path) -> AsyncIterator[Client]:
+async def client(request: pytest.FixtureRequest, server: Server, tmp_path: Path) -> AsyncIterator[Client]:
     server.write_kubeconfig(tmp_path / "kubeconfig")
+    if request.config.getoption("--api") == "memory" and isinstance(server, ApiServer):
+        async with Client(server.transport()) as connected:
+            yield connected
+        return
     async with await Client.connect(kubeconfig=tmp_path / "kubeconfig") as connected:
         yield connected
 
