@@ -83,7 +83,8 @@ class _Envelope(msgspec.Struct, rename="camel"):
 _envelope_decoder: Final = msgspec.json.Decoder(_Envelope)
 _body_decoder: Final = msgspec.json.Decoder()
 _RECENT_BYTES_MAX: Final = 4 * 2**20
-"""A decoded body takes several times its bytes; this many bytes' worth of them are kept in the whole process."""
+_RECENT_MAX: Final = 2048
+"""A decoded body takes several times its bytes; so many bytes' worth, and so many of them, are kept in the process."""
 
 
 class _Managed(msgspec.Struct, rename="camel", gc=False):
@@ -303,7 +304,7 @@ class _RecentlyDecoded:
         body.setdefault("kind", value.kind)
         self._entries[id(value)] = (value, body)
         self._bytes += len(value.raw)
-        while self._bytes > self._bytes_max and len(self._entries) > 1:
+        while len(self._entries) > (1 if self._bytes > self._bytes_max else _RECENT_MAX):
             oldest, _ = self._entries.pop(next(iter(self._entries)))
             self._bytes -= len(oldest.raw)
         return body

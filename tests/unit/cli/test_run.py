@@ -126,6 +126,7 @@ async def started(*arguments: str, kubeconfig: Path | None = None) -> asyncio.su
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where the tests run in background
     )
 
 
