@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import asyncio
 
+from pydantic import Field
+
 from controllerkit import ApiModel, Client, Manager, Reconciler, Request, Resource, kinds
+from controllerkit.schema import Column
 
 
 class WebsiteSpec(ApiModel):
-    text: str
+    text: str = Field(max_length=10_000, description="The page.")
 
 
 class WebsiteStatus(ApiModel):
     page: str = ""
 
 
-class Website(Resource, group="example.dev", version="v1"):
+class Website(Resource, group="example.dev", version="v1", columns=[Column("Page", ".status.page")]):
     spec: WebsiteSpec
     status: WebsiteStatus = WebsiteStatus()
 

@@ -49,12 +49,15 @@ def rbac(
     leader_elect: Annotated[
         str | None, typer.Option(metavar="NAMESPACE/NAME", help="the Lease, as of controllerkit run")
     ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="NAMESPACE/NAME", help="the ring's Leases, as of controllerkit run")
+    ] = None,
     traced: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="what RbacTrace saved; repeatable")] = None,
     service_account: Annotated[str | None, typer.Option(metavar="NAMESPACE/NAME", help="and a binding to it")] = None,
     check: Annotated[Path | None, typer.Option(metavar="FILE", help="write nothing; fail unless it is enough")] = None,
 ) -> None:
     """See ``RBAC_HELP``."""
-    from controllerkit.controller import declared_permissions, election_permissions, read_trace
+    from controllerkit.controller import declared_permissions, election_permissions, read_trace, sharding_permissions
 
     reconcilers = [load(target) for target in targets]
     permissions = {each for one in reconcilers for each in declared_permissions(one)}
@@ -62,7 +65,9 @@ def rbac(
         permissions |= read_trace(path)
     elected = frozenset[Any]()
     if leader_elect is not None:
-        elected = election_permissions(*_two_names(leader_elect, "--leader-elect"))
+        elected |= election_permissions(*_two_names(leader_elect, "--leader-elect"))
+    if shard is not None:
+        elected |= sharding_permissions(_two_names(shard, "--shard")[0])
     if check is not None:
         _check(check, permissions | elected)
         return
@@ -79,9 +84,10 @@ def roles(
 ) -> list[dict[str, Any]]:
     """The Roles: one for each namespace, or one for the whole cluster; one of its own for the Lease."""
     made = [_role(name, namespace, permissions) for namespace in namespaces or ("",)]
-    elected = list(elected)
-    if elected:
-        made.append(_role(f"{name}-leader-election", elected[0].namespace, elected))
+    leases: dict[str, list[Permission]] = {}
+    for each in sorted(elected):
+        leases.setdefault(each.namespace, []).append(each)
+    made += [_role(f"{name}-leases", namespace, needed) for namespace, needed in leases.items()]
     return [each for role in made for each in ([role, _binding(role, *account)] if account else [role])]
 
 

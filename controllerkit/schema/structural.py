@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, ForwardRef, Literal, Union, get_args, get_origin
 
 import annotated_types
 import pydantic
@@ -158,6 +158,8 @@ def _of_model(model: type[BaseModel], at: _At) -> Schema:
         raise at.refuse(f"{chain} is recursive", "a structural schema is finite; end it with dict[str, Any]")
     if issubclass(model, RootModel):
         return _of_field(model.model_fields["root"], replace(at, within=(*at.within, model)))
+    if not model.__pydantic_complete__:
+        model.model_rebuild(raise_errors=False)
     within = (*at.within, model)
     defaults = at.defaults and bool(getattr(model, "_server_defaults", True))
     if model.model_computed_fields:
@@ -330,6 +332,11 @@ def _base(annotation: Any, metadata: Sequence[Any], at: _At) -> Schema:
         return {"type": "string", "format": "byte"}
     if isinstance(annotation, type) and (found := _of_class(annotation, at)) is not None:
         return found
+    if isinstance(annotation, ForwardRef):
+        raise at.refuse(
+            f"a name in {annotation.__forward_arg__!r} is not known where it is declared",
+            "define it before, or at the module's own level",
+        )
     cure = _CURES.get(annotation) if isinstance(annotation, type) else None
     shown = getattr(annotation, "__name__", None) or str(annotation)
     raise at.refuse(

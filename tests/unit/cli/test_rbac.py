@@ -39,15 +39,21 @@ def test_the_lease_has_a_role_where_it_lies_and_all_are_bound(capsys: pytest.Cap
     assert [(each["kind"], each["metadata"]) for each in made] == [
         ("ClusterRole", {"name": "pods"}),
         ("ClusterRoleBinding", {"name": "pods"}),
-        ("Role", {"name": "pods-leader-election", "namespace": "ops"}),
-        ("RoleBinding", {"name": "pods-leader-election", "namespace": "ops"}),
+        ("Role", {"name": "pods-leases", "namespace": "ops"}),
+        ("RoleBinding", {"name": "pods-leases", "namespace": "ops"}),
     ]
     assert made[3]["roleRef"] == {
         "apiGroup": "rbac.authorization.k8s.io",
         "kind": "Role",
-        "name": "pods-leader-election",
+        "name": "pods-leases",
     }
     assert made[3]["subjects"] == [{"kind": "ServiceAccount", "name": "operator", "namespace": "ops"}]
+
+
+def test_a_ring_of_processes_has_leases_of_any_name(capsys: pytest.CaptureFixture[str]) -> None:
+    _, role = written(capsys, shard="ops/ring")
+    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    assert role["rules"] == [{**lease, "verbs": ["list", "create", "update", "delete"]}]
 
 
 def test_what_was_traced_joins_what_is_declared(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

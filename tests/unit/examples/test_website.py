@@ -6,11 +6,13 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from controllerkit import Client, Manager, kinds
 from controllerkit.errors import ApiError, ConfigError
 from controllerkit.runtime import wait_until
+from controllerkit.schema import custom_resource_definition
 
 ROOT = Path(__file__).parents[3]
 
@@ -58,6 +60,14 @@ async def test_the_twenty_line_operator_makes_and_heals_its_page(client: Client)
     await wait_until(told, what="the status", timeout_s=10.0)
     stop.set()
     await task
+
+
+def test_its_definition_is_made_of_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    from website import Website
+
+    definition, _ = yaml.safe_load_all((ROOT / "examples" / "website.yaml").read_text())
+    assert definition == custom_resource_definition(Website)
 
 
 def test_the_readme_shows_what_the_example_is() -> None:

@@ -358,6 +358,24 @@ def test_a_pattern_that_only_python_knows_is_refused(pattern: str) -> None:
         structural_schema(Odd)
 
 
+def test_a_type_that_comes_later_is_found_and_one_that_never_comes_is_named() -> None:
+    class Local(ApiModel):
+        late: Later | None = None
+        never: Missing | None = None  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(ConfigError, match=r"Local\.never: a name in 'Missing .* None' is not known"):
+        structural_schema(Local)
+    assert structural_schema(Early)["properties"]["late"] == {"type": "object", "properties": {"size": INTEGER}}
+
+
+class Early(ApiModel):
+    late: Later | None = None
+
+
+class Later(ApiModel):
+    size: int | None = None
+
+
 def test_two_names_of_one_field_are_refused() -> None:
     class Odd(ApiModel):
         value: int = Field(validation_alias="read", serialization_alias="written")
