@@ -1,10 +1,10 @@
 """What runs an operator: ordered start and stop, signals, leader election, health, metrics, a live console."""
 
 from controllerkit.manager.authz import Authorizer, Verdict
-from controllerkit.manager.certs import CertWatcher
 from controllerkit.manager.groups import Runnable, RunnableGroup
 from controllerkit.manager.manager import LeaderElection, Manager, Serving, Sharding
 from controllerkit.manager.serving import Check
+from controllerkit.wire import CertWatcher
 
 __all__ = [
     "Authorizer",

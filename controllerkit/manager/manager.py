@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -33,12 +33,15 @@ from controllerkit.errors import ConfigError, ManagerError
 from controllerkit.events import EventRecorder
 from controllerkit.manager import debugging
 from controllerkit.manager.authz import Authorizer
-from controllerkit.manager.certs import CertWatcher
 from controllerkit.manager.groups import Runnable, RunnableGroup
 from controllerkit.manager.metrics import InformerMetrics
 from controllerkit.manager.serving import Check, Debugging, Endpoints
 from controllerkit.runtime import Clock, LoopWatch, SystemClock, get_logger
+from controllerkit.wire import CertWatcher
 from controllerkit.workqueue import WorkQueueMetrics
+
+if TYPE_CHECKING:
+    from controllerkit.webhook import WebhookServer  # which needs an extra
 
 __all__ = ["LeaderElection", "Manager", "Serving", "Sharding"]
 
@@ -109,10 +112,10 @@ class LeadershipLost(ManagerError):
 class Manager:
     """Runs controllers over one client.
 
-    Starts: HTTP endpoints → caches (and waits for them) → runnables → warm-up of controllers → leader election →
-    controllers and runnables that need the leader. Stops: runnables and controllers, which finish the keys in work,
-    then caches, the lease, event recorders, endpoints – within ``grace_period_s`` together. Everything is this
-    manager's own: metrics registry, caches, clock; two managers can live in one process.
+    Starts: HTTP endpoints → webhooks → caches (and waits for them) → runnables → warm-up of controllers → leader
+    election → controllers and runnables that need the leader. Stops: runnables and controllers, which finish the keys
+    in work, then caches, webhooks, the lease, event recorders, endpoints – within ``grace_period_s`` together.
+    Everything is this manager's own: metrics registry, caches, clock; two managers can live in one process.
 
     With ``leader_election`` no write of a controller leaves unless the lease is held, and losing it ends the manager
     at once, without grace. With ``sharding`` every process is at work, each on its share of the keys; a reconciler
@@ -123,6 +126,8 @@ class Manager:
         caches: what of the cluster is cached.
         namespace: short for ``caches=CacheOptions(namespaces=(namespace,))``.
         metrics_address: short for ``serving=Serving(address=…)``; None to serve nothing.
+        webhooks: served by every process, leader or not, from before the caches are filled, as the API server may
+            convert what they list by them.
         grace_period_s: negative waits for ever, 0 not at all.
         ready_staleness_s: ``readyz`` fails once a cache has heard nothing from its server for so long.
         preflight: ask at the start whether this process may do what its reconcilers declare, and end at once, naming
@@ -143,6 +148,7 @@ class Manager:
         serving: Serving | None = None,
         leader_election: LeaderElection | None = None,
         sharding: Sharding | None = None,
+        webhooks: WebhookServer | None = None,
         grace_period_s: float = GRACE_PERIOD_S,
         ready_staleness_s: float = READY_STALENESS_S,
         preflight: bool = False,
@@ -190,6 +196,7 @@ class Manager:
         self._recorders, self._others, self._leading = (
             RunnableGroup(name, self._fail, self.log) for name in ("recorders", "runnables", "leader's runnables")
         )
+        self._webhooks = webhooks
         self._informer_metrics = InformerMetrics(self.registry, self.informers, self.clock)
         self._started = False
 
@@ -421,6 +428,8 @@ class Manager:
             self._loop_watch.start()
         if self._endpoints is not None:
             await self._endpoints.start()
+        if self._webhooks is not None:
+            await self._webhooks.start(self._ungated, registry=self.registry, clock=self.clock, log=self.log)
         if self._certs is not None:
             self._others.add("certificate watcher", self._certs.run)
         if self._preflight:
@@ -485,6 +494,8 @@ class Manager:
             self._shards.leave()
         hanging = [*await self._leading.stop(left_s()), *await self._others.stop(left_s())]
         await self.informers.stop()
+        if self._webhooks is not None:
+            await self._webhooks.stop()
         election = getattr(self, "_election", None)
         if election is not None:
             election.cancel()

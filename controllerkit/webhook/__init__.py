@@ -15,19 +15,35 @@ from controllerkit.webhook.admission import (
     review,
     validating,
 )
+from controllerkit.webhook.certificates import FileCertificates, MadeCertificates, ServingCertificates
+from controllerkit.webhook.conversion import Conversions, Spoke, convert_review
+from controllerkit.webhook.injection import MUTATING, VALIDATING, Reached, conversion
 from controllerkit.webhook.patches import json_patch
 from controllerkit.webhook.resources import defaulting, validation
+from controllerkit.webhook.server import WebhookServer, path_of
 
 __all__ = [
+    "MUTATING",
+    "VALIDATING",
     "AdmissionRequest",
     "AdmissionResponse",
+    "Conversions",
+    "FileCertificates",
     "Handler",
+    "MadeCertificates",
     "Operation",
+    "Reached",
+    "ServingCertificates",
+    "Spoke",
     "UserInfo",
+    "WebhookServer",
+    "conversion",
+    "convert_review",
     "current_request",
     "defaulting",
     "json_patch",
     "mutating",
+    "path_of",
     "review",
     "validating",
     "validation",
