@@ -1,5 +1,6 @@
 """The API's verbs: get, list, watch, create, update, patch, apply, delete, and discovery."""
 
+from controllerkit.client.answers import ObjectList
 from controllerkit.client.client import (
     WATCH_IDLE_S,
     WATCH_TIMEOUT_MIN_S,
@@ -7,7 +8,6 @@ from controllerkit.client.client import (
     FieldValidation,
     KindLike,
     ObjectLike,
-    ObjectList,
     PatchType,
 )
 from controllerkit.client.hooks import Verb, Write, WriteHook

@@ -13,17 +13,18 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from controllerkit.client.answers import ObjectList, decode_list, error_of, worth_a_retry
 from controllerkit.client.hooks import Verb, Write, WriteHook
 from controllerkit.client.mapper import RestMapper
 from controllerkit.client.stream import WatchStream
 from controllerkit.client.warnings import WarningSurfacer
-from controllerkit.errors import ApiError, BadRequest, Gone, MalformedObject, api_error
+from controllerkit.errors import BadRequest, Gone
 from controllerkit.objects import GVK, Key, Kind, Object
 from controllerkit.runtime import Clock, SystemClock
 from controllerkit.schema import Resource
-from controllerkit.wire import HttpTransport, Transport, WireRequest, WireResponse, load_credentials
+from controllerkit.wire import HttpTransport, Transport, WireRequest, load_credentials
 
-__all__ = ["Client", "FieldValidation", "KindLike", "ObjectLike", "ObjectList", "PatchType"]
+__all__ = ["Client", "FieldValidation", "KindLike", "ObjectLike", "PatchType"]
 
 KindLike = Kind | GVK | type[Resource]
 """How a caller may name a type: a `Kind`, a `GVK` (discovered) or a `Resource` class."""
@@ -65,31 +66,6 @@ class PatchType(Enum):
     MERGE = "application/merge-patch+json"
     STRATEGIC = "application/strategic-merge-patch+json"
     APPLY = "application/apply-patch+yaml"
-
-
-class _ListMeta(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    continue_: str = msgspec.field(default="", name="continue")
-    remaining_item_count: int | None = None
-
-
-class _List(msgspec.Struct, rename="camel"):
-    kind: str = ""
-    api_version: str = ""
-    metadata: _ListMeta = msgspec.field(default_factory=_ListMeta)
-    items: list[msgspec.Raw] | None = None
-
-
-_list_decoder: Final = msgspec.json.Decoder(_List)
-
-
-class ObjectList(msgspec.Struct, frozen=True, kw_only=True):
-    """One page, or a whole list. ``continue_token`` is "" on the last page."""
-
-    items: list[Object]
-    resource_version: str
-    continue_token: str = ""
-    remaining: int | None = None
 
 
 def _bytes_of(value: ObjectLike) -> Object:
@@ -334,7 +310,7 @@ class Client:
         async with self._transport.send(request) as response:
             self._warnings.look(response.headers)
             if response.status != 200:
-                raise await _error_of(response, request, self._origin)
+                raise await error_of(response, request, self._origin)
             what = f"WATCH {path.partition('?')[0]}"
             yield WatchStream(response.chunks(), resolved.gvk, what, clock=self._clock, ends_at=ends_at)
 
@@ -565,8 +541,8 @@ class Client:
                 self._warnings.look(response.headers)
                 if response.status < 300:
                     return await response.read()
-                error = await _error_of(response, request, self._origin)
-            if error.retry_after_s is None or attempt == RETRIES_MAX or not _worth_a_retry(error):
+                error = await error_of(response, request, self._origin)
+            if error.retry_after_s is None or attempt == RETRIES_MAX or not worth_a_retry(error):
                 raise error
             await self._clock.sleep(error.retry_after_s)
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -589,46 +565,3 @@ def with_query(path: str, query: Mapping[str, str]) -> str:
     """``path`` with those parameters that are not empty."""
     given = {key: value for key, value in query.items() if value}
     return f"{path}?{urlencode(given)}" if given else path
-
-
-def decode_list(answer: bytes, kind: Kind) -> ObjectList:
-    """A list answer as Objects; items of typed lists have no kind of their own and get the list's.
-
-    Raises:
-        MalformedObject: the answer is no list.
-    """
-    try:
-        value = _list_decoder.decode(answer)
-    except msgspec.DecodeError as error:
-        raise MalformedObject(f"the list of {kind.plural} is no list: {error}; it starts {answer[:120]!r}") from error
-    if not value.kind.endswith("List"):
-        raise MalformedObject(f"expected a list of {kind.plural}, the server sent {value.kind or 'no kind'}")
-    return ObjectList(
-        items=[Object.from_bytes(item, gvk=kind.gvk) for item in value.items or ()],
-        resource_version=value.metadata.resource_version,
-        continue_token=value.metadata.continue_,
-        remaining=value.metadata.remaining_item_count,
-    )
-
-
-def _worth_a_retry(error: ApiError) -> bool:
-    return error.code == 429 or error.code >= 500
-
-
-async def _error_of(response: WireResponse, request: WireRequest, origin: str) -> ApiError:
-    """The refusal; one of our credentials says where they are from (``origin``), and never what they are."""
-    body = await response.read()
-    asked = f"{request.method} {request.path.partition('?')[0]}"
-    try:
-        status: Any = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        status = None
-    if not isinstance(status, dict) or status.get("kind") != "Status":
-        text = body[:300].decode(errors="replace").strip()
-        status = {"message": text or f"HTTP status {response.status}"}
-    if response.status == 401 and origin:
-        status["message"] = f"{status.get('message') or 'Unauthorized'}; {origin}"
-    after = response.headers.get("Retry-After", "")
-    return api_error(
-        status, code=response.status, request=asked, retry_after_s=float(after) if after.isdigit() else None
-    )

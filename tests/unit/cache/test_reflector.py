@@ -17,7 +17,7 @@ import pytest
 from controllerkit.cache import CacheOptions, Handler, Informer, Informers, ReflectorOptions, Store
 from controllerkit.cache.machine import Listing, Streaming
 from controllerkit.client import Client
-from controllerkit.client.client import decode_list
+from controllerkit.client.answers import decode_list
 from controllerkit.errors import (
     ApiError,
     DeadlineExceeded,
