@@ -169,6 +169,26 @@ async def test_caches_come_before_runnables_and_controllers_stop_before_caches(w
     assert told[-1] == "runnable stops, caches run: True"
 
 
+async def test_webhooks_are_served_before_the_caches_ask_and_until_they_have_stopped(websites: Client) -> None:
+    told: list[str] = []
+
+    class Webhooks:
+        async def start(self, client: Client, **_: Any) -> None:
+            assert client is not manager.client, "not behind the leader's gate"
+            told.append(f"start, caches run: {len(manager.informers._tasks) > 0}")
+
+        async def stop(self) -> None:
+            told.append(f"stop, caches run: {len(manager.informers._tasks) > 0}")
+
+    lease = LeaderElection(name="a", namespace="default", options=FAST)
+    manager = Manager(websites, grace_period_s=5.0, leader_election=lease, webhooks=Webhooks())  # type: ignore[arg-type]
+    manager.add(Recording())
+    async with run(manager):
+        await asyncio.wait_for(manager.ready.wait(), 10.0)
+        told.append(f"ready, caches run: {len(manager.informers._tasks) > 0}")
+    assert told == ["start, caches run: False", "ready, caches run: True", "stop, caches run: False"]
+
+
 @pytest.mark.parity("2.8/added-after-start")
 async def test_a_runnable_that_comes_late_runs_at_once(client: Client) -> None:
     manager = Manager(client, grace_period_s=5.0)
