@@ -32,8 +32,10 @@
     ├── TerminalError                raise it in a reconciler: retrying cannot help until the object changes
     ├── NotLeading                   a write was kept back: this process no longer holds the Lease
     ├── ManagerError                 a runnable failed to start or to stop
-    └── DevClusterError              the development cluster cannot run here
-        └── BinaryUnavailable        a real component cannot be had on this machine
+    ├── DevClusterError              the development cluster cannot run here
+    │   └── BinaryUnavailable        a real component cannot be had on this machine
+    └── SimulationError              a simulated program waits for what never comes, or asks for a thread
+        └── SimulationFailed         a seed in which a reconciler fails; an AssertionError, too
 
 The reasons are those of ``metav1.StatusReason`` (apimachinery ``pkg/apis/meta/v1/types.go``).
 """
@@ -69,6 +71,8 @@ __all__ = [
     "RequestEntityTooLarge",
     "ServerTimeout",
     "ServiceUnavailable",
+    "SimulationError",
+    "SimulationFailed",
     "TerminalError",
     "TlsError",
     "TooManyRequests",
@@ -354,3 +358,35 @@ def api_error(
         request=request,
         retry_after_s=retry_after_s,
     )
+
+
+class SimulationError(ControllerkitError):
+    """A program on the simulated event loop waits for what never comes, spins, or asks for a thread or a socket."""
+
+
+class SimulationFailed(SimulationError, AssertionError):
+    """A reconciler failed in one seed of a simulation.
+
+    Attributes:
+        seed: the number to replay it by.
+        problem: what was wrong.
+        steps: what of the schedule is needed to make it go wrong, one line each; it had ``steps_drawn``.
+        trace: what happened then, in order.
+    """
+
+    TRACE_SHOWN = 40
+
+    def __init__(
+        self, *, seed: int, problem: str, steps: Sequence[str], steps_drawn: int, trace: Sequence[str]
+    ) -> None:
+        self.seed, self.problem, self.steps, self.trace = seed, problem, tuple(steps), tuple(trace)
+        self.steps_drawn = steps_drawn
+        shown = self.trace[-self.TRACE_SHOWN :]
+        lines = [
+            f"seed {seed}: {problem}",
+            f"Replay it with simulate(..., seed={seed}). Of {steps_drawn} steps it needs {len(self.steps)}:",
+            *(f"  {each}" for each in self.steps),
+            f"What happened (the last {len(shown)} of {len(self.trace)} lines):",
+            *(f"  {each}" for each in shown),
+        ]
+        super().__init__("\n".join(lines))

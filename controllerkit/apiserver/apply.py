@@ -138,10 +138,20 @@ def apply(
     merged = msgspec.json.decode(msgspec.json.encode(merged))
     if mine is not None:
         _remove_forgotten(shape, merged, mine.fields, wanted, others)
-    unchanged = mine is not None and mine.fields == wanted and mine.api_version == api_version
+    unchanged = (
+        mine is not None
+        and (mine.fields, mine.api_version) == (wanted, api_version)
+        and live is not None
+        and _without_managers(merged) == _without_managers(live)
+    )
     stamp = mine.time if unchanged and mine is not None else rfc3339(now)
     merged["metadata"]["managedFields"] = _encode([*others, _Manager(*identity, stamp, wanted)])
     return merged
+
+
+def _without_managers(value: Value) -> Value:
+    metadata = {name: each for name, each in value["metadata"].items() if name != "managedFields"}
+    return {**value, "metadata": metadata}
 
 
 def _before_first(live: Value, shape: Shape, api_version: str) -> list[_Manager]:
@@ -236,13 +246,14 @@ def managers_after_update(
     shape: Shape,
     *,
     manager: str,
+    applied: bool,
     api_version: str,
     subresource: str,
     now: datetime,
 ) -> list[Value]:
     """``managedFields`` after a create or update: who changes a field owns it, and a field that is gone is nobody's.
 
-    An apply has recorded its own already and comes here with new managedFields; they are kept as they are.
+    An apply has recorded its own already; they are kept as they are. So are new ones that somebody else sends.
     """
     sent = value["metadata"].get("managedFields")
     before = ((old or {}).get("metadata") or {}).get("managedFields") or []
@@ -250,7 +261,7 @@ def managers_after_update(
         return list(sent or []) if _is_applied(sent) else []
     if sent == [{}]:
         return []
-    if _is_applied(sent) and sent != before:
+    if applied or (_is_applied(sent) and sent != before):
         return list(sent or [])
     if not before:
         return []

@@ -267,6 +267,7 @@ class Registry:
             value,
             target.version.shape,
             manager=options.manager,
+            applied=options.applied,
             api_version=target.api_version,
             subresource=target.subresource,
             now=now,

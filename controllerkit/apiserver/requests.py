@@ -35,9 +35,10 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WriteOptions:
-    """Query parameters of create, update and patch."""
+    """Query parameters of create, update and patch. ``applied``: by an apply, which records its own managedFields."""
 
     manager: str = ""
+    applied: bool = False
     dry_run: bool = False
     validation: str = "Warn"
     force: bool = False
@@ -63,6 +64,7 @@ class WriteOptions:
             raise invalid(_META_GROUP, kind, "", errors)
         return cls(
             manager=query.get("fieldManager") or agent.partition("/")[0],
+            applied=applied,
             dry_run=parse_dry_run(query.get("dryRun"), kind),
             validation=validation or "Warn",
             force=query.get("force") in ("true", "1"),

@@ -7,6 +7,7 @@ import base64
 import errno
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -25,6 +26,7 @@ from controllerkit.apiserver.registry import Registry
 from controllerkit.apiserver.requests import Target, WriteOptions
 from controllerkit.apiserver.storage import Store
 from controllerkit.errors import DevClusterError
+from controllerkit.objects import Kind, Object
 from controllerkit.runtime import Clock, SystemClock
 from controllerkit.wire.memory import MemoryTransport
 
@@ -109,6 +111,17 @@ class ApiServer:
         if self._api is None or self._api.stopping:
             raise DevClusterError("this API server is not running; start it before taking a transport")
         return MemoryTransport(self._api.handle)
+
+    def objects(self, kind: Kind) -> list[Object]:
+        """Every object of ``kind`` as it is stored at this moment, by key; none where the kind is not served."""
+        resource = self._registry.resource(kind.group, kind.plural)
+        if resource is None:
+            return []
+        return [Object.from_bytes(item.raw) for item in self._store.collection(resource.collection).scan()]
+
+    def on_write(self, told: Callable[[str, Object], None]) -> None:
+        """``told`` hears of every write (ADDED, MODIFIED or DELETED), before the writer does. It must not write."""
+        self._store.listen(lambda _, event: told(event.type, Object.from_bytes(event.item.raw)))
 
     def _new_uid(self) -> UUID:
         return UUID(int=self._rng.getrandbits(128), version=4)

@@ -30,7 +30,7 @@ from controllerkit.controller.threads import Threads
 from controllerkit.election import Gained, Shards
 from controllerkit.errors import ConfigError, Conflict, ControllerkitError, DeadlineExceeded, NotFound
 from controllerkit.objects import Key, Kind, Object, set_condition
-from controllerkit.runtime import Clock, Deadline, cancel_and_wait
+from controllerkit.runtime import Clock, Deadline, awaited_place, cancel_and_wait
 from controllerkit.workqueue import LOW_PRIORITY, ItemExponentialLimiter, QueueShutDown, WorkQueue, WorkQueueMetrics
 
 __all__ = ["Controller", "InFlight"]
@@ -125,7 +125,8 @@ class Controller:
         now = self.clock.monotonic()
         works = sorted(self._in_flight.values(), key=lambda work: work.began)
         return tuple(
-            InFlight(each.request.key, each.request.reasons, now - each.began, _awaited(each.task)) for each in works
+            InFlight(each.request.key, each.request.reasons, now - each.began, awaited_place(each.task))
+            for each in works
         )
 
     def failing(self) -> Mapping[Key, Failing]:
@@ -562,16 +563,3 @@ def _checked(answer: Any, reconciler: Reconciler[Any]) -> Result | None:
         return answer
     name = type(reconciler).__name__
     raise TypeError(f"{name}.reconcile returned a {type(answer).__name__}; it must return a Result or None")
-
-
-def _awaited(task: asyncio.Task[Any]) -> str:
-    """``function (file:line)`` of the innermost coroutine that ``task`` waits in."""
-    place = ""
-    step: Any = task.get_coro()
-    while step is not None:
-        frame = getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None)
-        if frame is not None:
-            code = frame.f_code
-            place = f"{code.co_qualname} ({code.co_filename.rpartition('/')[2]}:{frame.f_lineno})"
-        step = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
-    return place

@@ -5,7 +5,7 @@ from controllerkit.runtime.clock import Clock, SystemClock
 from controllerkit.runtime.deadline import Deadline
 from controllerkit.runtime.logs import configure_logging, get_logger
 from controllerkit.runtime.loopwatch import LoopWatch
-from controllerkit.runtime.tasks import cancel_and_wait, wait_until
+from controllerkit.runtime.tasks import awaited_place, cancel_and_wait, wait_until
 
 __all__ = [
     "Backoff",
@@ -14,6 +14,7 @@ __all__ = [
     "Deadline",
     "LoopWatch",
     "SystemClock",
+    "awaited_place",
     "cancel_and_wait",
     "configure_logging",
     "get_logger",

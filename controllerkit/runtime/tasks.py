@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from controllerkit.errors import DeadlineExceeded
 
-__all__ = ["cancel_and_wait", "wait_until"]
+__all__ = ["awaited_place", "cancel_and_wait", "wait_until"]
 
 T = TypeVar("T")
 
@@ -37,3 +37,16 @@ async def cancel_and_wait(*tasks: asyncio.Task[object]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def awaited_place(task: asyncio.Task[Any]) -> str:
+    """``function (file:line)`` of the innermost coroutine that ``task`` waits in."""
+    place = ""
+    step: Any = task.get_coro()
+    while step is not None:
+        frame = getattr(step, "cr_frame", None) or getattr(step, "gi_frame", None)
+        if frame is not None:
+            code = frame.f_code
+            place = f"{code.co_qualname} ({code.co_filename.rpartition('/')[2]}:{frame.f_lineno})"
+        step = getattr(step, "cr_await", None) or getattr(step, "gi_yieldfrom", None)
+    return place

@@ -1,8 +1,15 @@
-"""What one proves an operator with: a virtual clock, scenario files, connections and HTTP that fail on command."""
+"""What one proves an operator with.
+
+A virtual clock, scenario files, connections and HTTP that fail on command; and `simulate`, which has all of it happen
+to a reconciler by seed.
+"""
 
 from controllerkit.testing.clock import VirtualClock, settle
 from controllerkit.testing.faults import Connection, Direction, FaultProxy
 from controllerkit.testing.scenario import Mismatch, run_scenario
+from controllerkit.testing.schedule import Faults
+from controllerkit.testing.simloop import SimClock, SimLoop
+from controllerkit.testing.simulate import Limits, Report, World, simulate
 from controllerkit.testing.transport import (
     Delayed,
     Fault,
@@ -28,22 +35,29 @@ __all__ = [
     "Direction",
     "Fault",
     "FaultProxy",
+    "Faults",
     "FaultyTransport",
     "InStream",
+    "Limits",
     "LostAnswer",
     "LostRequest",
     "Mismatch",
     "Refusal",
+    "Report",
     "Rewritten",
     "Rule",
+    "SimClock",
+    "SimLoop",
     "Stale",
     "Truncated",
     "VirtualClock",
+    "World",
     "conflict",
     "expired",
     "internal_error",
     "run_scenario",
     "settle",
+    "simulate",
     "too_many_requests",
     "wrong_kind",
 ]

@@ -34,6 +34,7 @@ __all__ = [
     "expired",
     "internal_error",
     "too_many_requests",
+    "verb_of",
     "wrong_kind",
 ]
 
@@ -192,7 +193,7 @@ class FaultyTransport:
     @asynccontextmanager
     async def send(self, request: WireRequest) -> AsyncIterator[WireResponse]:
         """See `Transport.send`."""
-        verb = _verb_of(request)
+        verb = verb_of(request)
         self.requests.append((verb, request.path))
         fault = next((rule.fault for rule in self.rules if rule.takes(verb, request.path)), None)
         plain = request.path.partition("?")[0]
@@ -226,7 +227,8 @@ class FaultyTransport:
         await self._inner.aclose()
 
 
-def _verb_of(request: WireRequest) -> str:
+def verb_of(request: WireRequest) -> str:
+    """As in `Rule.verb`."""
     if request.method != "GET":
         return _VERBS.get(request.method, request.method.lower())
     query = parse_qs(request.path.partition("?")[2])

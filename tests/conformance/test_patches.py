@@ -174,6 +174,14 @@ async def test_an_apply_of_the_same_changes_nothing(server: Server, maps: str) -
     assert (second.code, second.rv) == (200, first.rv)
 
 
+async def test_another_value_of_the_same_manager_stays_applied_by_it(server: Server, maps: str) -> None:
+    await apply(server, maps, applied("a", {"k": "v"}), "one")
+    second = await apply(server, maps, applied("a", {"k": "w"}), "one")
+    assert [(entry["manager"], entry["operation"]) for entry in second.meta["managedFields"]] == [("one", "Apply")]
+    third = await apply(server, maps, applied("a", {"k": "w"}), "one")
+    assert (third.rv, third.meta["managedFields"]) == (second.rv, second.meta["managedFields"])
+
+
 async def test_fields_no_longer_applied_are_removed(server: Server, maps: str) -> None:
     await apply(server, maps, applied("a", {"k": "v", "l": "w"}, labels={"x": "y"}), "one")
     answer = await apply(server, maps, applied("a", {"k": "v"}), "one")
