@@ -315,9 +315,11 @@ async def review(
         request, api_version = decode_review(body, content_type)
         token = _current.set(request)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s) as limit:
                 response = await handler(request)
         except TimeoutError as error:
+            if not limit.expired():  # the handler's own
+                raise
             raise ServerTimeout(f"the webhook did not answer within {timeout_s} s") from error
         finally:
             _current.reset(token)

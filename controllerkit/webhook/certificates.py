@@ -163,7 +163,11 @@ def _is_old(pair: Pair, now: datetime) -> bool:
 
 
 def renewed(stored: Stored, names: Sequence[str], now: datetime) -> Stored:
-    """``stored`` after what `renewal` says; itself where that is nothing."""
+    """``stored`` after what `renewal` says; itself where that is nothing.
+
+    A certificate that is not old is followed by one for its names too: replicas with other names, as there are while
+    a new version is rolled out, would take turns for ever otherwise.
+    """
     todo = renewal(stored, names, now)
     if not todo.needed:
         return stored
@@ -173,7 +177,9 @@ def renewed(stored: Stored, names: Sequence[str], now: datetime) -> Stored:
     serving = stored.serving
     if todo.serving:
         signer = todo.signer or authorities[0]
-        serving = issue_serving(signer, names, now, min(SERVING_LIFE, signer.ends - now))
+        others = () if serving is None or _is_old(serving, now) else serving.names
+        wanted = tuple(dict.fromkeys((*names, *others)))
+        serving = issue_serving(signer, wanted, now, min(SERVING_LIFE, signer.ends - now))
     return replace(stored, authorities=authorities, serving=serving)
 
 

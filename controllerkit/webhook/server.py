@@ -187,7 +187,7 @@ class WebhookServer:
             context.verify_mode = ssl.CERT_REQUIRED
         app = web.Application(client_max_size=BODY_BYTES_MAX)
         app.router.add_post("/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_S)
+        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE_S, shutdown_timeout=self._timeout_s)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port, ssl_context=context).start()

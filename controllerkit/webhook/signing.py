@@ -72,12 +72,16 @@ class Pair:
 
     def is_for(self, names: Sequence[str]) -> bool:
         """Whether it names each of them."""
+        return set(self.names).issuperset(names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The DNS names and IP addresses that it is for."""
         try:
             found = self.parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except x509.ExtensionNotFound:
-            return False
-        told = {*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))}
-        return told.issuperset(names)
+            return ()
+        return (*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress)))
 
     def is_by(self, authority: Pair) -> bool:
         """Whether ``authority`` signed it."""

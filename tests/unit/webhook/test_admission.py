@@ -27,6 +27,7 @@ from controllerkit.webhook import (
     validating,
     validation,
 )
+from controllerkit.webhook.patches import carried_over
 
 
 class Port(ApiModel):
@@ -265,8 +266,13 @@ async def test_a_handler_that_takes_too_long_is_answered_for() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
+    async def gives_up(request: AdmissionRequest) -> AdmissionResponse:
+        raise TimeoutError("of something that it asked")
+
     response = await answer(forever, asked(site()), timeout_s=0.01)
     assert (response["allowed"], response["status"]["code"]) == (False, 504)
+    of_its_own = await answer(gives_up, asked(site()), timeout_s=60.0)
+    assert of_its_own["status"]["message"] == "the webhook failed: TimeoutError: of something that it asked"
 
 
 @pytest.mark.parity("2.8/webhook-defaulter", "2.8/webhook-defaulter-keeps-unknown")
@@ -359,6 +365,22 @@ documents = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "c/d", "~"]), inner),
     max_leaves=12,
 )
+
+
+@given(documents, documents)
+def test_a_change_to_what_is_known_whole_is_carried_over_whole(before: Any, after: Any) -> None:
+    made = carried_over(before, before, after)
+    assert json.dumps(made, sort_keys=True) == json.dumps(after, sort_keys=True)
+
+
+known = st.dictionaries(st.sampled_from("ab"), st.integers(0, 2) | st.lists(st.integers(0, 2), max_size=2))
+
+
+@given(known, known, st.dictionaries(st.sampled_from("xy"), documents))
+def test_what_is_not_known_is_carried_over_as_it_is(before: Any, after: Any, unknown: Any) -> None:
+    made = carried_over({**before, **unknown}, before, after)
+    assert {name: value for name, value in made.items() if name in unknown} == unknown
+    assert {name: value for name, value in made.items() if name not in unknown} == after
 
 
 @given(documents, documents)

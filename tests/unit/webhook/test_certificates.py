@@ -73,6 +73,17 @@ def test_a_new_authority_is_told_before_it_signs_and_the_old_one_until_it_ends()
     assert first not in ended.authorities
 
 
+def test_replicas_with_different_names_do_not_take_turns() -> None:
+    one, two = ("old.svc",), ("new.svc", "::1")
+    both = renewed(renewed(Stored(), one, NOW), two, NOW)
+    assert both.serving is not None
+    assert both.serving.names == ("new.svc", "old.svc", "::1")
+    assert renewed(both, one, NOW) is renewed(both, two, NOW) is both
+    later = renewed(both, two, NOW + 60 * DAY)
+    assert later.serving is not None
+    assert later.serving.names == two, "what nobody asks for any more goes with the next one"
+
+
 def test_no_serving_certificate_outlives_its_authority() -> None:
     first = issue_authority(NOW, 10 * DAY)
     made = renewed(Stored((first,)), NAMES, NOW + DAY)
