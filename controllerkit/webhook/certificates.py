@@ -143,7 +143,7 @@ def renewal(stored: Stored, names: Sequence[str], now: datetime) -> Renewal:
     OVERLAP, or at once where there is no other. A serving certificate is followed by another where it is past two
     thirds of its life, lacks one of ``names``, or is not by the authority that signs now.
     """
-    keep = tuple(each for each in stored.authorities if each.begins <= now < each.ends)
+    keep = tuple(each for each in stored.authorities if each.is_valid(now))
     authority = not keep or _is_old(keep[0], now)
     told = [each for each in keep if now - each.begins >= OVERLAP]
     signer = told[0] if told else keep[-1] if keep else None
@@ -152,6 +152,7 @@ def renewal(stored: Stored, names: Sequence[str], now: datetime) -> Renewal:
         serving is None
         or signer is None
         or _is_old(serving, now)
+        or not serving.is_valid(now)
         or not serving.is_for(names)
         or not serving.is_by(signer)
     )

@@ -70,6 +70,10 @@ class Pair:
         """When it is valid no more."""
         return self.parsed.not_valid_after_utc
 
+    def is_valid(self, now: datetime) -> bool:
+        """Whether a peer accepts it; by a clock that lags CLOCK_SKEW behind its maker's too."""
+        return self.parsed.not_valid_before_utc <= now < self.ends
+
     def is_for(self, names: Sequence[str]) -> bool:
         """Whether it names each of them."""
         return set(self.names).issuperset(names)

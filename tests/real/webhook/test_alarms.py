@@ -246,4 +246,5 @@ async def test_the_api_server_trusts_the_webhooks_while_the_authority_is_followe
     old = (await told_at(-250, asked=False))[0]
     signer, new, *others = await told_at(-0.1)
     assert (signer, others) == (old, [old]), "the old one signs; the new one is told beside it"
+    assert await told_at(-0.08) == [old, new, old], "half an hour later, too"
     assert await told_at(0) == [new, new, old]

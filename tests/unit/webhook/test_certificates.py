@@ -64,13 +64,21 @@ def test_a_new_authority_is_told_before_it_signs_and_the_old_one_until_it_ends()
     assert told.serving is stored.serving
     assert (len(told.authorities), told.authorities[1]) == (2, first)
     assert told.bundle == told.authorities[0].certificate + first.certificate
-    assert renewed(told, NAMES, now + OVERLAP - timedelta(seconds=1)) is told
+    assert timedelta(hours=1) == OVERLAP
+    assert renewed(told, NAMES, now + timedelta(minutes=59)) is told
     signing = renewed(told, NAMES, now + OVERLAP)
     assert signing.serving is not None
     assert signing.serving.is_by(told.authorities[0])
     assert signing.authorities == told.authorities
     ended = renewed(signing, NAMES, NOW + AUTHORITY_LIFE)
     assert first not in ended.authorities
+
+
+def test_a_replica_whose_clock_lags_does_not_make_another() -> None:
+    stored = renewed(Stored(), NAMES, NOW)
+    assert renewed(stored, NAMES, NOW - timedelta(minutes=4)) is stored
+    early = renewal(stored, NAMES, NOW - timedelta(minutes=6))
+    assert (early.keep, early.authority, early.serving) == ((), True, True), "nobody takes what is not valid yet"
 
 
 def test_replicas_with_different_names_do_not_take_turns() -> None:
