@@ -246,9 +246,11 @@ class Reflector:
     async def _close_stream(self) -> None:
         batches, self._batches, self._foreign = self._batches, None, None
         warning, self._warning = self._warning, None
-        if warning is not None:
-            await cancel_and_wait(warning)
-        if batches is not None:
-            await batches.aclose()
         streams, self._streams = self._streams, AsyncExitStack()
-        await streams.aclose()
+        try:
+            if warning is not None:
+                await cancel_and_wait(warning)
+            if batches is not None:
+                await batches.aclose()
+        finally:
+            await streams.aclose()  # also where this is cancelled a second time: the connection must not stay

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from controllerkit.apiserver import ApiServer
 from controllerkit.cache import Handler, Informer
 from controllerkit.client import Client
 from controllerkit.objects import Key, Object, kinds
 from controllerkit.runtime import cancel_and_wait, wait_until
+from controllerkit.testing import settle
 from tests.servers import Server, compact
 
 
@@ -128,3 +130,20 @@ async def test_the_cache_is_held_against_the_server(client: Client, metadata_onl
         informer.store.replace([value for value in informer.store.list() if value.name != "b"])
         (told,) = await informer.differences()
         assert "default/b: cached at nothing, the server has " in told
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_watch_is_closed_also_where_its_informer_is_cancelled_again_while_it_closes(steps: int) -> None:
+    async with ApiServer(port=None) as server, Client(server.transport()) as client:
+        informer = Informer(client, kinds.CONFIG_MAP)
+        task = asyncio.create_task(informer.run())
+        await informer.wait_synced(timeout_s=10.0)
+        watches = [each for each in asyncio.all_tasks() if each.get_name() == "GET /api/v1/configmaps"]
+        assert len(watches) == 1
+        task.cancel()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        await settle()
+        assert watches[0].done()
