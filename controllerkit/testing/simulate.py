@@ -26,6 +26,7 @@ from controllerkit.testing.clock import settle
 from controllerkit.testing.process import INCARNATION, Network, ProcessTransport, Trace, kill, track_tasks
 from controllerkit.testing.schedule import Cut, Delete, DeleteChild, Faults, Put, Step, draw_schedule, key_of, shrunk
 from controllerkit.testing.simloop import SimClock, SimLoop
+from controllerkit.wire import Transport
 
 __all__ = ["Limits", "Report", "World", "simulate"]
 
@@ -228,13 +229,14 @@ def _setting(
     kinds = [_declared(each) for one in reconcilers for each in (*one.owns, *one.watches)]
     named = [one.resource for one in reconcilers if one.resource] + [each for each in kinds if isinstance(each, type)]
     definitions = [custom_resource_definition(each) for each in dict.fromkeys([*crds, *named])]
+    kind = reconcilers[0].primary_kind()
     if callable(primaries):
         drawn = primaries
 
         def draw(rng: Random) -> Mapping[str, Any]:
-            return _placed(drawn(rng))
+            return _plain(drawn(rng), kind)
     else:
-        examples = [_placed(each) for each in primaries]
+        examples = [_plain(each, kind) for each in primaries]
         if not examples:
             raise ConfigError("simulate() needs primaries: examples of what a user writes, or a function of a Random")
 
@@ -242,11 +244,11 @@ def _setting(
             return rng.choice(examples)
 
     owned = tuple(_kind(_declared(each)) for each in reconcilers[0].owns)
-    before = (*definitions, *(_placed(each) for each in objects))
+    before = (*definitions, *(_plain(each) for each in objects))
     return _Setting(
         make,
         draw,
-        reconcilers[0].primary_kind(),
+        kind,
         owned,
         world,
         before,
@@ -266,12 +268,13 @@ def _kind(kind: Any) -> Kind:
     return kind if isinstance(kind, Kind) else kind.resource_kind()
 
 
-def _placed(value: ObjectLike) -> Mapping[str, Any]:
-    """As a dict with its namespace: "default" unless it says another."""
+def _plain(value: ObjectLike, kind: Kind | None = None) -> Mapping[str, Any]:
+    """As a dict; one of a namespaced ``kind`` lies in "default" unless it says another namespace."""
     if isinstance(value, Resource):
         value = value.to_object()
     plain = value.to_dict() if isinstance(value, Object) else dict(value)
-    return {**plain, "metadata": {"namespace": "default", **plain["metadata"]}}
+    place = {"namespace": "default"} if kind is not None and kind.namespaced else {}
+    return {**plain, "metadata": {**place, **plain["metadata"]}}
 
 
 def _schedule(setting: _Setting, seed: int) -> tuple[Step, ...]:
@@ -365,11 +368,11 @@ class _Life:
         self.network = Network(
             transport, self._steps, self._setting.faults, Random(f"{self._seed} network"), self.trace
         )
-        self._user = Client(transport, clock=self._clock)
+        self._user = self._client(transport)
         await self._prepare()
         self._server.on_write(self._wrote)
         others = [
-            self._start_beside(Client(transport, clock=self._clock), make, -number)
+            self._start_manager(self._client(transport), make, -number).task
             for number, make in enumerate(self._setting.world, start=1)
         ]
         process = asyncio.create_task(self._keep_running(), name="the process's supervisor")
@@ -414,8 +417,11 @@ class _Life:
         context.run(INCARNATION.set, number)
         return _Started(manager, controller, self._loop.create_task(manager.run(), name="manager", context=context))
 
-    def _start_beside(self, client: Client, make: Callable[[], Reconciler[Any]], number: int) -> asyncio.Task[None]:
-        return self._start_manager(client, make, number).task
+    def _client(self, transport: Transport) -> Client:
+        return Client(transport, clock=self._clock, on_warning=self._warned)
+
+    def _warned(self, text: str) -> None:
+        self.trace.add(f"the server warns: {text}", shown=False)
 
     async def _keep_running(self) -> None:
         """Starts the process under test whenever it is not there, as a kubelet does."""
@@ -423,7 +429,7 @@ class _Life:
             self.starts += 1
             number = self.starts
             transport = ProcessTransport(self.network)
-            started = self._start_manager(Client(transport, clock=self._clock), self._setting.make, number)
+            started = self._start_manager(self._client(transport), self._setting.make, number)
             self._controller = started.controller
             died = asyncio.create_task(transport.died.wait())
             stopped = asyncio.create_task(self._stop.wait())
@@ -470,7 +476,7 @@ class _Life:
 
     async def _put(self, value: Mapping[str, Any]) -> None:
         kind, key = self._setting.kind, key_of(value)
-        found = self._world.get(kind, key.name, key.namespace if kind.namespaced else "")
+        found = self._world.get(kind, key.name, key.namespace)
         self.trace.add(f"the user {'changes' if found else 'creates'} {value['kind']} {key}")
         try:
             if found is None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from controllerkit.controller import Reconciler, Request, Result, Watch
-from controllerkit.errors import Conflict, NotFound
+from controllerkit.errors import NotFound
 from controllerkit.objects import Key, Object, kinds, parse_quantity
 
 __all__ = ["ClaimBinder", "VolumePhases"]
@@ -78,7 +78,7 @@ class ClaimBinder(Reconciler[Object]):
         if all(claim.status.get(name) == value for name, value in status.items()):
             return
         patch = {"metadata": {"uid": claim.uid}, "status": status}
-        with suppress(NotFound, Conflict):
+        with suppress(NotFound):
             await self.client.patch(kinds.PERSISTENT_VOLUME_CLAIM, claim.key, patch, subresource="status")
 
     async def _name_provisioner(self, claim: Object) -> None:
@@ -141,7 +141,7 @@ class VolumePhases(Reconciler[Object]):
         phase = self._phase(volume)
         if volume.status.get("phase") != phase:
             patch = {"metadata": {"uid": volume.uid}, "status": {"phase": phase}}
-            with suppress(NotFound, Conflict):
+            with suppress(NotFound):
                 await self.client.patch(kinds.PERSISTENT_VOLUME, volume.name, patch, subresource="status")
 
     def _phase(self, volume: Object) -> str:
