@@ -7,7 +7,7 @@ from typing import Any
 
 from controllerkit import Client, Manager
 from controllerkit.apiserver import ApiServer
-from controllerkit.devcluster.controllers.binder import ClaimBinder, VolumePhases
+from controllerkit.devcluster.controllers.binder import BIND_COMPLETED, ClaimBinder, VolumePhases
 from controllerkit.devcluster.controllers.endpoints import EndpointsReconciler
 from controllerkit.objects import kinds
 from controllerkit.runtime import wait_until
@@ -85,12 +85,16 @@ async def test_a_claim_whose_status_met_a_conflict_is_tried_again() -> None:
     """Found by seed 374: no event follows a refused write, so who swallows the refusal waits for ever."""
     refused = Rule(conflict(), verb="patch", path="persistentvolumeclaims/a/status")
     async with ApiServer(port=None) as server, Client(FaultyTransport(server.transport(), refused)) as client:
+        half = claim("a")  # as a process leaves it that dies before it writes the status
+        half["metadata"]["annotations"] = {BIND_COMPLETED: "yes"}
+        half["spec"]["volumeName"] = "v"
+        made, taken = await client.create(half), volume("v")
+        taken["spec"]["claimRef"] = {"namespace": "default", "name": "a", "uid": made.uid}
+        await client.create(taken)
         manager = Manager(client)
         manager.add(ClaimBinder())
         stop = asyncio.Event()
         running = asyncio.create_task(manager.run(stop))
-        for each in (volume("v"), claim("a")):
-            await client.create(each)
 
         async def bound() -> bool:
             found = await client.get(kinds.PERSISTENT_VOLUME_CLAIM, "a")
