@@ -88,6 +88,7 @@ class Client:
         dry_run: every write is sent with ``dryRun=All``: admitted and validated, and not stored.
         field_validation: what the server does with unknown and repeated fields of a write: refuse it (Strict), warn
             (Warn, its default), or drop them silently (Ignore).
+    Args:
         on_warning: given each distinct warning of the server once; None logs it.
     Guarantees:
         Safe for any number of tasks. A cancelled call closes its connection; a write that was cancelled may or
