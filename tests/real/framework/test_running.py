@@ -137,7 +137,7 @@ async def test_a_leader_that_was_stopped_writes_nothing_once_it_goes_on_and_ends
         async with client.watch(kinds.CONFIG_MAP, "default", field_selector="metadata.name=written") as stream:
             async for event in stream:
                 if event.type != "BOOKMARK":
-                    writers.append(event.object.get("data", "by") or "")
+                    writers.append(event.object.get("data", "by") or "")  # noqa: PERF401 - others read it meanwhile
 
     noting = asyncio.create_task(note())
     async with candidate(tmp_path / "kubeconfig", "first") as first:
