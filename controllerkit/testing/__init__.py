@@ -6,6 +6,7 @@ to a reconciler by seed.
 
 from controllerkit.testing.clock import VirtualClock, settle
 from controllerkit.testing.faults import Connection, Direction, FaultProxy
+from controllerkit.testing.running import connected, running
 from controllerkit.testing.scenario import Mismatch, run_scenario
 from controllerkit.testing.schedule import Faults
 from controllerkit.testing.simloop import SimClock, SimLoop
@@ -53,9 +54,11 @@ __all__ = [
     "VirtualClock",
     "World",
     "conflict",
+    "connected",
     "expired",
     "internal_error",
     "run_scenario",
+    "running",
     "settle",
     "simulate",
     "too_many_requests",

@@ -1,37 +1,18 @@
-"""A manager around reconcilers, for as long as a test looks at them."""
+"""A reconciler that notes what it is asked, and what tests do with it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
 
-from controllerkit import Client, Key, Manager, Reconciler, Request, Result, Watch, kinds
+from controllerkit import Key, Reconciler, Request, Result, Watch, kinds
 from controllerkit.runtime import wait_until
 from controllerkit.schema import Metadata
+from controllerkit.testing import running
 from tests.unit.conftest import Website
 
+__all__ = ["A", "Recording", "running", "until", "website"]
+
 A = Key("default", "a")
-
-
-@asynccontextmanager
-async def running(client: Client, *reconcilers: Reconciler[Any], **options: Any) -> AsyncIterator[Manager]:
-    manager = Manager(client, grace_period_s=5.0, **options)
-    for reconciler in reconcilers:
-        manager.add(reconciler)
-    stop = asyncio.Event()
-    task = asyncio.create_task(manager.run(stop))
-    ready = asyncio.create_task(manager.ready.wait())
-    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
-    ready.cancel()
-    if task.done():
-        task.result()
-    try:
-        yield manager
-    finally:
-        stop.set()
-        await task
 
 
 async def until(probe: Callable[[], object], what: str) -> None:

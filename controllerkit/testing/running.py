@@ -1,0 +1,76 @@
+"""A manager around reconcilers, for as long as a test looks at them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from controllerkit.apiserver import ApiServer
+from controllerkit.client import Client
+from controllerkit.controller import Reconciler
+from controllerkit.errors import ApiError
+from controllerkit.manager import Manager
+from controllerkit.runtime import cancel_and_wait, wait_until
+from controllerkit.schema import Resource, custom_resource_definition
+
+__all__ = ["connected", "running"]
+
+SERVED_WITHIN_S = 10.0
+
+
+@asynccontextmanager
+async def running(client: Client, *reconcilers: Reconciler[Any], **options: Any) -> AsyncIterator[Manager]:
+    """Runs ``reconcilers``; entered once their caches are synced, left once they have stopped.
+
+    Args:
+        options: of `Manager`.
+    Raises:
+        ManagerError: a part failed or did not stop; ConfigError: see `Manager.run`.
+    """
+    manager = Manager(client, **{"grace_period_s": 5.0, **options})
+    for reconciler in reconcilers:
+        manager.add(reconciler)
+    stop = asyncio.Event()
+    task = asyncio.create_task(manager.run(stop))
+    ready = asyncio.create_task(manager.ready.wait())
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    await cancel_and_wait(ready)
+    if task.done():
+        task.result()
+    try:
+        yield manager
+    finally:
+        stop.set()
+        await task
+
+
+@asynccontextmanager
+async def connected(server: ApiServer, resources: Iterable[type[Resource]] = ()) -> AsyncIterator[Client]:
+    """A client to ``server`` without sockets, once ``resources`` are defined and served there.
+
+    Raises:
+        ConfigError: a definition cannot be made of a model. Invalid: the server does not take one.
+    """
+    models: dict[tuple[str, str], list[type[Resource]]] = {}
+    for resource in resources:
+        kind = resource.resource_kind()
+        models.setdefault((kind.group, kind.kind), []).append(resource)
+    async with Client(server.transport()) as client:
+        for versions in models.values():
+            await client.create(custom_resource_definition(*versions))
+            for each in versions:
+                await _served(client, each)
+        yield client
+
+
+async def _served(client: Client, resource: type[Resource]) -> None:
+    async def asked() -> bool:
+        try:
+            await client.list(resource, limit=1)
+        except ApiError:
+            return False
+        return True
+
+    await wait_until(asked, what=f"{resource.__name__} is served", timeout_s=SERVED_WITHIN_S, interval_s=0.005)
