@@ -15,6 +15,7 @@ from controllerkit.cli import dev
 from controllerkit.cli.crds import CRDS_HELP, crds
 from controllerkit.cli.rbac import RBAC_HELP, rbac
 from controllerkit.cli.run import RUN_HELP, run
+from controllerkit.cli.simulate import SIMULATE_HELP, simulate
 from controllerkit.cli.top import TOP_HELP, top
 from controllerkit.errors import ConfigError, ControllerkitError, DevClusterError
 
@@ -29,6 +30,7 @@ app.add_typer(dev.app, name="dev")
 app.command("run", help=RUN_HELP)(run)
 app.command("crds", help=CRDS_HELP)(crds)
 app.command("rbac", help=RBAC_HELP)(rbac)
+app.command("simulate", help=SIMULATE_HELP)(simulate)
 app.command("top", help=TOP_HELP)(top)
 
 

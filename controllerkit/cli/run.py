@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from controllerkit.controller import Reconciler
     from controllerkit.manager import Manager
 
-__all__ = ["CHANGES_STATUS", "RUN_HELP", "imported", "load", "run"]
+__all__ = ["CHANGES_STATUS", "RUN_HELP", "imported", "load", "maker", "run"]
 
 CHANGES_STATUS = 3
 RUN_HELP = f"""Run reconcilers until SIGTERM or Ctrl-C, or show what they would do.
@@ -137,10 +137,16 @@ def _named(option: str, text: str) -> dict[str, Any]:
 
 
 def load(target: str) -> Reconciler[Any]:
-    """The reconciler that ``MODULE:NAME`` or ``FILE.py:NAME`` names, made.
+    """The reconciler that ``MODULE:NAME`` or ``FILE.py:NAME`` names, made. Raises as `maker`, and what makes it."""
+    return maker(target)()
+
+
+def maker(target: str) -> Callable[[], Reconciler[Any]]:
+    """What makes the reconciler that ``MODULE:NAME`` or ``FILE.py:NAME`` names, or gives the one made already.
 
     Raises:
-        ConfigError: it cannot be imported, is not there, or is no reconciler; the message says what to write.
+        ConfigError: it cannot be imported, is not there, or is no reconciler; the message says what to write. It may
+            come from the call of what is returned.
     """
     from controllerkit.controller import Reconciler
 
@@ -150,7 +156,7 @@ def load(target: str) -> Reconciler[Any]:
     if found is None:
         raise ConfigError(f"{place} has no {name}; it has {_told(_reconcilers_of(module))}")
     if isinstance(found, Reconciler):
-        return found
+        return lambda: found
     if not callable(found):
         raise ConfigError(
             f"{target} is a {type(found).__name__}; name a Reconciler class, or a function that makes one"
@@ -161,10 +167,14 @@ def load(target: str) -> Reconciler[Any]:
         raise ConfigError(
             f"{target} needs {', '.join(required)}; write a function without arguments that makes one, and name that"
         )
-    made = found()
-    if not isinstance(made, Reconciler):
-        raise ConfigError(f"{target}() gave a {type(made).__name__}, which is no Reconciler")
-    return made
+
+    def make() -> Reconciler[Any]:
+        made = found()
+        if not isinstance(made, Reconciler):
+            raise ConfigError(f"{target}() gave a {type(made).__name__}, which is no Reconciler")
+        return made
+
+    return make
 
 
 def _required(function: Callable[..., Any]) -> list[str]:

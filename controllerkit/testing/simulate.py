@@ -78,6 +78,17 @@ class Report:
     virtual_s: float
     faults: Mapping[str, int] = field(default_factory=dict)
 
+    def __add__(self, other: Report) -> Report:
+        """Both together."""
+        return Report(
+            self.seeds + other.seeds,
+            self.calls + other.calls,
+            self.writes + other.writes,
+            self.starts + other.starts,
+            self.virtual_s + other.virtual_s,
+            dict(Counter(self.faults) + Counter(other.faults)),
+        )
+
     def __str__(self) -> str:
         faults = ", ".join(f"{count} {name}" for name, count in sorted(self.faults.items())) or "none"
         return (
@@ -209,7 +220,7 @@ def simulate(
         sum(each.writes for each in outcomes),
         sum(each.starts for each in outcomes),
         sum(each.virtual_s for each in outcomes),
-        sum((each.faults for each in outcomes), Counter()),
+        dict(sum((each.faults for each in outcomes), Counter())),
     )
 
 
