@@ -12,6 +12,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final, cast
 
 __all__ = ["Connection", "Direction", "FaultProxy"]
@@ -77,7 +78,8 @@ class _Flow:
                 break
             self._waiting.popleft()
             if data is None:
-                target.write_eof()
+                with suppress(OSError):  # the other side has gone meanwhile
+                    target.write_eof()
                 self.ended = True
                 self._on_end()
                 return

@@ -62,8 +62,11 @@ class HttpTransport:
             total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=request.idle_timeout_s or request.timeout_s
         )
         with _translated(self._credentials.server, request):
+            session = self._open_session()
+            if session.closed:
+                raise TransportError(f"{request.method} {self._credentials.server}: the client is being closed")
             async with asyncio.timeout(request.timeout_s):
-                answer = await self._open_session().request(
+                answer = await session.request(
                     request.method,
                     URL(self._credentials.server + request.path, encoded=True),
                     headers=headers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from controllerkit.errors import DeadlineExceeded, TransportError
 from controllerkit.objects import Key, kinds
 from controllerkit.runtime import cancel_and_wait, wait_until
 from controllerkit.testing import Direction, FaultProxy
+from controllerkit.testing.faults import _Flow
 from controllerkit.wire import HttpTransport, load_credentials
 from tests.servers import Server
 
@@ -151,6 +153,25 @@ async def test_a_half_open_connection_tells_neither_side_that_the_other_left_and
         await proxy.heal()
         await until(lambda: len(echo.ends) == 1, "after healing the server hears of it")
         assert old not in proxy.connections
+
+
+async def test_an_end_that_waited_for_a_peer_that_is_gone_meanwhile_is_an_end() -> None:
+    class Gone(asyncio.Transport):
+        """Reset underneath, which its owner has not been told of yet."""
+
+        def write_eof(self) -> None:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+        def is_closing(self) -> bool:
+            return False
+
+    ended = []
+    flow = _Flow(0.0, lambda: ended.append(True), held=True)
+    flow.connect(Gone())
+    flow.put(None)
+    flow.held = False
+    flow.flush()
+    assert (flow.ended, ended) == (True, [True])
 
 
 async def test_a_cut_network_holds_new_connections_too() -> None:

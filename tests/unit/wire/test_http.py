@@ -8,9 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from controllerkit.apiserver import ApiServer, TlsFiles
 from controllerkit.client import Client
 from controllerkit.devcluster.pki import Authority
+from controllerkit.errors import TransportError
 from controllerkit.objects import kinds
 from controllerkit.runtime import cancel_and_wait, wait_until
 from controllerkit.testing import Connection, Direction, FaultProxy
@@ -48,6 +51,16 @@ async def test_a_closed_client_has_no_open_connection_not_even_of_a_call_that_wa
         await cancel_and_wait(call)
         await client.aclose()
         assert [each.fileno() for each in client._transport._sockets if each.fileno() >= 0] == []
+
+
+async def test_a_call_while_the_client_is_being_closed_is_refused_by_a_typed_error(tmp_path: Path) -> None:
+    async with behind_tls(tmp_path) as (client, _):
+        await client.list(kinds.CONFIG_MAP)
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0)
+        with pytest.raises(TransportError, match="the client is being closed"):
+            await client.list(kinds.CONFIG_MAP)
+        await closing
 
 
 def _more_than(sent: int, connection: Connection) -> Callable[[], Awaitable[bool]]:
