@@ -301,10 +301,7 @@ class Client:
         request = WireRequest(
             method="GET",
             path=path,
-            headers={
-                "Accept": METADATA_ONLY.format("PartialObjectMetadata") if metadata_only else "application/json",
-                "Accept-Encoding": "identity",  # compressing each event by itself costs more than it saves
-            },
+            headers={"Accept": METADATA_ONLY.format("PartialObjectMetadata") if metadata_only else "application/json"},
             timeout_s=self._timeout_s,
             idle_timeout_s=silence_s,
         )

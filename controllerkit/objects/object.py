@@ -135,6 +135,7 @@ class Object(msgspec.Struct, eq=False, gc=False):
         api_version = envelope.api_version or (gvk.api_version if gvk else "")
         kind = envelope.kind or (gvk.kind if gvk else "")
         meta = envelope.metadata
+        msgspec.structs.force_setattr(meta, "namespace", sys.intern(meta.namespace))  # one text for all of a namespace
         return cls(data, meta, sys.intern(api_version), sys.intern(kind), Key(meta.namespace, meta.name))
 
     @classmethod
