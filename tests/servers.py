@@ -11,10 +11,9 @@ from controllerkit.apiserver import ApiServer
 from controllerkit.client import Client
 from controllerkit.devcluster.binaries import BinaryCache
 from controllerkit.devcluster.control_plane import ControlPlane
-from controllerkit.errors import ApiError, NotFound
+from controllerkit.errors import NotFound
 from controllerkit.objects import Kind, kinds
 from controllerkit.runtime import wait_until
-from controllerkit.schema import Resource
 
 LEFT_BEHIND = (kinds.CONFIG_MAP, kinds.SECRET, kinds.LEASE, kinds.EVENT, kinds.POD, kinds.SERVICE, kinds.DEPLOYMENT)
 OWN = {"kube-root-ca.crt", "kubernetes"}
@@ -72,19 +71,6 @@ async def compact(server: Server) -> None:
         # Its own cache outlives a compaction of etcd; it starts empty.
         await server.plane.compact_etcd()
         await server.plane.restart_api_server()
-
-
-async def served(client: Client, kind: type[Resource] | Kind) -> None:
-    """Returns when objects of ``kind`` can be listed."""
-
-    async def listed() -> bool:
-        try:
-            await client.list(kind)
-        except ApiError:
-            return False
-        return True
-
-    await wait_until(listed, what=f"{kind} is served", timeout_s=15.0, interval_s=0.01)
 
 
 KEPT_LABEL = "controllerkit.test/kept"

@@ -6,7 +6,7 @@ to a reconciler by seed.
 
 from controllerkit.testing.clock import VirtualClock, settle
 from controllerkit.testing.faults import Connection, Direction, FaultProxy
-from controllerkit.testing.running import connected, running
+from controllerkit.testing.running import connected, running, served
 from controllerkit.testing.scenario import Mismatch, run_scenario
 from controllerkit.testing.schedule import Faults
 from controllerkit.testing.simloop import SimClock, SimLoop
@@ -59,6 +59,7 @@ __all__ = [
     "internal_error",
     "run_scenario",
     "running",
+    "served",
     "settle",
     "simulate",
     "too_many_requests",

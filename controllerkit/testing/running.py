@@ -8,16 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from controllerkit.apiserver import ApiServer
-from controllerkit.client import Client
+from controllerkit.client import Client, KindLike
 from controllerkit.controller import Reconciler
 from controllerkit.errors import ApiError
 from controllerkit.manager import Manager
 from controllerkit.runtime import cancel_and_wait, wait_until
 from controllerkit.schema import Resource, custom_resource_definition
 
-__all__ = ["connected", "running"]
-
-SERVED_WITHIN_S = 10.0
+__all__ = ["connected", "running", "served"]
 
 
 @asynccontextmanager
@@ -61,16 +59,22 @@ async def connected(server: ApiServer, resources: Iterable[type[Resource]] = ())
         for versions in models.values():
             await client.create(custom_resource_definition(*versions))
             for each in versions:
-                await _served(client, each)
+                await served(client, each)
         yield client
 
 
-async def _served(client: Client, resource: type[Resource]) -> None:
-    async def asked() -> bool:
+async def served(client: Client, kind: KindLike, *, timeout_s: float = 10.0) -> None:
+    """Returns when objects of ``kind`` can be listed, as some time after their definition was created.
+
+    Raises:
+        DeadlineExceeded: not within ``timeout_s``.
+    """
+
+    async def listed() -> bool:
         try:
-            await client.list(resource, limit=1)
+            await client.list(kind, limit=1)
         except ApiError:
             return False
         return True
 
-    await wait_until(asked, what=f"{resource.__name__} is served", timeout_s=SERVED_WITHIN_S, interval_s=0.005)
+    await wait_until(listed, what=f"{getattr(kind, '__name__', kind)} is served", timeout_s=timeout_s, interval_s=0.005)

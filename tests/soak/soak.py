@@ -32,10 +32,10 @@ from controllerkit.testing import (
     Truncated,
     expired,
     internal_error,
+    served,
     too_many_requests,
 )
 from controllerkit.wire import HttpTransport, load_credentials
-from tests.servers import served
 from tests.soak.load import NAMESPACES, Mirror, Writer, children_problems
 from tests.soak.schedule import IDLE_S, Step, schedule
 from tests.soak.view import CountingLog, View
@@ -145,7 +145,7 @@ async def soak(plane: ControlPlane, *, seconds: float, seed: int, say: Say = lam
 
 async def _prepare(direct: Client) -> None:
     await direct.create(WEBSITE_CRD)
-    await served(direct, Website)
+    await served(direct, Website, timeout_s=15.0)
     for name in NAMESPACES:
         await direct.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 

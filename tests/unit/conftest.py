@@ -17,7 +17,8 @@ from controllerkit.apiserver import ApiServer
 from controllerkit.client import Client
 from controllerkit.errors import AlreadyExists
 from controllerkit.schema import Resource
-from tests.servers import KEPT_LABEL, Planes, RealServer, Server, served, tidy
+from controllerkit.testing import served
+from tests.servers import KEPT_LABEL, Planes, RealServer, Server, tidy
 
 
 class Website(Resource, group="example.dev", version="v1"):
@@ -112,5 +113,5 @@ async def websites(client: Client) -> Client:
     """A client to a server that serves websites."""
     with suppress(AlreadyExists):
         await client.create(WEBSITE_CRD)
-    await served(client, Website)
+    await served(client, Website, timeout_s=15.0)
     return client

@@ -19,8 +19,9 @@ from controllerkit.cache.machine import Watching
 from controllerkit.errors import NotFound
 from controllerkit.objects import kinds
 from controllerkit.runtime import cancel_and_wait, wait_until
+from controllerkit.testing import served
 from tests.real.framework.conftest import Linked
-from tests.servers import RealServer, Server, served
+from tests.servers import RealServer, Server
 from tests.soak.soak import soak
 from tests.unit.conftest import WEBSITE_CRD, Website
 from tests.unit.controller.running import A, Recording, running, website
@@ -69,7 +70,7 @@ async def _create_again(client: Client) -> None:
 
     await wait_until(gone, what="the old definition is gone", timeout_s=15.0)
     await client.create(WEBSITE_CRD)
-    await served(client, Website)
+    await served(client, Website, timeout_s=15.0)
 
 
 @pytest.mark.real

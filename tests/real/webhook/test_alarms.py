@@ -16,10 +16,11 @@ from controllerkit import Client, Key, Manager, Metadata, Reconciler, Request, k
 from controllerkit.errors import ApiError, Forbidden, InternalError
 from controllerkit.runtime import SystemClock, wait_until
 from controllerkit.schema import custom_resource_definition
+from controllerkit.testing import served
 from controllerkit.webhook import MUTATING, VALIDATING, MadeCertificates, Reached, WebhookServer, conversion
 from controllerkit.webhook.certificates import Stored
 from examples.alarms import COLOR, Alarm, AlarmSpec, AlarmV1, AlarmV1Spec
-from tests.servers import Planes, RealServer, served
+from tests.servers import Planes, RealServer
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 SECRET = Key("default", "alarms-tls")
@@ -93,7 +94,7 @@ class Bed:
 
     async def define(self) -> None:
         await self.client.create(custom_resource_definition(Alarm, AlarmV1, conversion=conversion(self.reached)))
-        await served(self.client, Alarm)
+        await served(self.client, Alarm, timeout_s=15.0)
 
     async def configure(self) -> None:
         for each in self.server()[0].configurations("alarms", self.reached):

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from controllerkit import testing
 from controllerkit.client import Client
 from controllerkit.errors import Invalid
 from operators.etcd.api import EtcdCluster
-from tests import servers
 from tests.unit.etcd.made import running, status_of
 
 CRD = Path(__file__).resolve().parents[3] / "crds" / "etcdclusters.yaml"
@@ -20,7 +20,7 @@ CRD = Path(__file__).resolve().parents[3] / "crds" / "etcdclusters.yaml"
 @pytest.fixture
 async def served(client: Client) -> Client:
     await client.create(yaml.safe_load(CRD.read_text()))
-    await servers.served(client, EtcdCluster)
+    await testing.served(client, EtcdCluster, timeout_s=15.0)
     return client
 
 
