@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from controllerkit.apiserver import ApiServer
 from controllerkit.client import Client
@@ -85,6 +86,7 @@ async def tidy(client: Client, *, keep: bool) -> None:
         if not (keep and KEPT_LABEL in definition.labels):
             await client.delete(kinds.CUSTOM_RESOURCE_DEFINITION, definition.name)
             await _gone(client, kinds.CUSTOM_RESOURCE_DEFINITION, definition.name, None)
+            await _forgotten(client, spec)
     for kind in LEFT_BEHIND:
         await _empty(client, kind)
 
@@ -111,3 +113,16 @@ async def _gone(client: Client, kind: Kind, name: str, namespace: str | None) ->
         return False
 
     await wait_until(asked, what=f"{kind} {name} is gone", timeout_s=15.0, interval_s=0.01)
+
+
+async def _forgotten(client: Client, definition: Mapping[str, Any]) -> None:
+    """Discovery hears of a deletion later than its caller: the next test must not take the old for its own."""
+
+    async def asked() -> bool:
+        for version in definition["versions"]:
+            offered = await client.mapper.resources(definition["group"], version["name"])
+            if any(each.plural == definition["names"]["plural"] for each in offered):
+                return False
+        return True
+
+    await wait_until(asked, what=f"{definition['names']['plural']} are forgotten", timeout_s=15.0, interval_s=0.01)

@@ -10,7 +10,7 @@ from typing import Any
 from controllerkit.apiserver import ApiServer
 from controllerkit.client import Client, KindLike
 from controllerkit.controller import Reconciler
-from controllerkit.errors import ApiError
+from controllerkit.errors import ApiError, ConfigError
 from controllerkit.manager import Manager
 from controllerkit.runtime import cancel_and_wait, wait_until
 from controllerkit.schema import Resource, custom_resource_definition
@@ -64,17 +64,21 @@ async def connected(server: ApiServer, resources: Iterable[type[Resource]] = ())
 
 
 async def served(client: Client, kind: KindLike, *, timeout_s: float = 10.0) -> None:
-    """Returns when objects of ``kind`` can be listed, as some time after their definition was created.
+    """Returns when objects of ``kind`` can be listed and discovery names it, as some time after it was defined.
+
+    A real API server does the one before the other.
 
     Raises:
         DeadlineExceeded: not within ``timeout_s``.
     """
 
-    async def listed() -> bool:
+    async def offered() -> bool:
         try:
-            await client.list(kind, limit=1)
-        except ApiError:
+            found = await client.kind_of(kind)
+            await client.list(found, limit=1)
+            return found in await client.mapper.resources(found.group, found.version)
+        except (ApiError, ConfigError):
             return False
-        return True
 
-    await wait_until(listed, what=f"{getattr(kind, '__name__', kind)} is served", timeout_s=timeout_s, interval_s=0.005)
+    name = getattr(kind, "__name__", kind)
+    await wait_until(offered, what=f"{name} is served", timeout_s=timeout_s, interval_s=0.005)

@@ -283,17 +283,28 @@ class MadeCertificates:
 
     async def _tell(self, kind: Kind, name: str, bundle: bytes) -> None:
         try:
-            value = (await self._client.get(kind, name)).to_dict()
-            wanted = injected(value, bundle)
-            if wanted is not None:
-                await self._client.update(wanted)
-                self._log.info("webhook_ca_injected", kind=kind.kind, name=name)
-        except (NotFound, Conflict) as error:  # the next pass finds it, or what somebody else made of it
+            await self._inject(kind, name, bundle)
+        except (NotFound, Conflict) as error:  # the next pass finds it, or what others made of it by then
             if name not in self._absent:
                 self._log.warning("webhook_ca_not_injected", kind=kind.kind, name=name, error=error.message)
             self._absent.add(name)
         else:
             self._absent.discard(name)
+
+    async def _inject(self, kind: Kind, name: str, bundle: bytes) -> None:
+        """A server writes the status of a new definition several times in a row, so one conflict means nothing."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            wanted = injected((await self._client.get(kind, name)).to_dict(), bundle)
+            if wanted is None:
+                return
+            try:
+                await self._client.update(wanted)
+            except Conflict:
+                if attempt == ATTEMPTS_MAX:
+                    raise
+                continue
+            self._log.info("webhook_ca_injected", kind=kind.kind, name=name)
+            return
 
     def _load(self, pair: Pair) -> None:
         with tempfile.TemporaryDirectory(prefix="webhook-") as folder:  # mode 0700; ssl takes files only

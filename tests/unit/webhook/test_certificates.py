@@ -165,27 +165,29 @@ async def test_a_replica_that_is_outrun_takes_what_the_other_wrote(client: Clien
     assert one.served == two.served
 
 
-async def test_the_api_server_is_told_at_the_start_and_told_again_what_it_forgot(client: Client) -> None:
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "sites.example.dev"},
-        "spec": {
-            "group": "example.dev",
-            "scope": "Namespaced",
-            "names": {"plural": "sites", "singular": "site", "kind": "Site"},
-            "versions": [
-                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
-            ],
-            "conversion": {
-                "strategy": "Webhook",
-                "webhook": {"clientConfig": {"url": "https://127.0.0.1:1/"}, "conversionReviewVersions": ["v1"]},
-            },
+SITES = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "sites.example.dev"},
+    "spec": {
+        "group": "example.dev",
+        "scope": "Namespaced",
+        "names": {"plural": "sites", "singular": "site", "kind": "Site"},
+        "versions": [
+            {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+        ],
+        "conversion": {
+            "strategy": "Webhook",
+            "webhook": {"clientConfig": {"url": "https://127.0.0.1:1/"}, "conversionReviewVersions": ["v1"]},
         },
-    }
+    },
+}
+
+
+async def test_the_api_server_is_told_at_the_start_and_told_again_what_it_forgot(client: Client) -> None:
     certificates = made(definitions=("sites.example.dev", "others.example.dev"))
     await certificates.start(client, VirtualClock(), get_logger())
-    await client.create(definition)
+    await client.create(SITES)
 
     async def told() -> bytes:
         found = await client.get(kinds.CUSTOM_RESOURCE_DEFINITION, "sites.example.dev")
@@ -195,6 +197,26 @@ async def test_the_api_server_is_told_at_the_start_and_told_again_what_it_forgot
     await certificates.refresh()
     secret = await client.get(kinds.SECRET, "hooks-tls")
     assert await told() == base64.b64decode(secret.body["data"]["ca.crt"]) != b""
+
+
+async def test_a_definition_that_the_server_writes_meanwhile_is_told_at_once(client: Client) -> None:
+    kind, name = kinds.CUSTOM_RESOURCE_DEFINITION, "sites.example.dev"
+    await client.create(SITES)
+    get, meanwhile = client.get, iter(("1", "2"))
+
+    async def outrun(*args: Any, **kwargs: Any) -> Any:
+        found = await get(*args, **kwargs)
+        if args[0] == kind and (text := next(meanwhile, "")):
+            await client.patch(kind, name, {"metadata": {"labels": {"outrun": text}}})
+        return found
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(client, "get", outrun)
+        await made(definitions=(name,)).start(client, VirtualClock(), get_logger())
+    found = await client.get(kind, name)
+    secret = await client.get(kinds.SECRET, "hooks-tls")
+    assert found.spec["conversion"]["webhook"]["clientConfig"]["caBundle"] == secret.body["data"]["ca.crt"]
+    assert found.labels == {"outrun": "2"}
 
 
 async def test_certificates_of_files_are_used_as_they_are(tmp_path: Path, client: Client) -> None:
