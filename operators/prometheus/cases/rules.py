@@ -1,0 +1,10 @@
+"""Rule files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["FUNCTIONS"]
+
+FUNCTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {}
