@@ -427,8 +427,9 @@ async def test_a_blocked_loop_is_told_by_liveness_and_in_the_log_with_its_place(
         manager._loop_watch.blocked_s = 0.2
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(serving, "ANSWER_S", 0.5)
-            await websites.create(website())
+            # Asked from before: a server in this loop may answer only once the reconcile it led to is over.
             asked = asyncio.get_running_loop().run_in_executor(None, _when_blocked, manager, ask)
+            await websites.create(website())
             await asked
         await until(lambda: manager._loop_watch.incidents == 1, "the incident is counted")
     assert "the event loop is blocked" in answers[0]
