@@ -18,6 +18,8 @@ _NAME: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _SET: Final = re.compile(r"^\s*(?P<key>[^\s=!,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)\s*$")
 _COMPARE: Final = re.compile(r"^\s*(?P<key>[^\s=!<>,()]+)\s*(?P<op>==|=|!=|<|>)\s*(?P<value>[^\s=!<>,()]*)\s*$")
 _EXISTS: Final = re.compile(r"^\s*(?P<not>!?)\s*(?P<key>[^\s=!<>,()]+)\s*$")
+_DOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _NAME_LENGTH_MAX: Final = 63
 _PREFIX_LENGTH_MAX: Final = 253
 
@@ -46,9 +48,8 @@ class Requirement:
                 return value is not None and self._compare(value)
 
     def _compare(self, value: str) -> bool:
-        try:
-            ours, bound = int(value), int(next(iter(self.values)))
-        except ValueError:
+        ours, bound = _integer(value), _integer(next(iter(self.values)))
+        if ours is None or bound is None:
             return False
         return ours > bound if self.operator == "Gt" else ours < bound
 
@@ -67,6 +68,13 @@ class Requirement:
                 return f"{self.key}{'>' if self.operator == 'Gt' else '<'}{values[0]}"
 
 
+def _integer(text: str) -> int | None:
+    """As Go's ``strconv.ParseInt`` to base 10 with 64 bits; None where that is an error."""
+    if not _INTEGER.fullmatch(text) or not -(1 << 63) <= int(text) < 1 << 63:
+        return None
+    return int(text)
+
+
 def _split_terms(text: str) -> Iterable[str]:
     depth, start = 0, 0
     for position, character in enumerate(text):
@@ -82,7 +90,7 @@ def _check_key(key: str, text: str) -> None:
     if (
         not _NAME.fullmatch(name)
         or len(name) > _NAME_LENGTH_MAX
-        or (slash and (not prefix or len(prefix) > _PREFIX_LENGTH_MAX))
+        or (slash and (not _DOMAIN.fullmatch(prefix) or len(prefix) > _PREFIX_LENGTH_MAX))
     ):
         raise BadRequest(f"unable to parse requirement: {text!r}: invalid label key {key!r}")
 
@@ -106,7 +114,7 @@ def _parse_term(term: str) -> Requirement:
     _check_key(requirement.key, term)
     for value in requirement.values:
         _check_value(value, term)
-    if requirement.operator in ("Gt", "Lt") and not re.fullmatch(r"-?\d+", next(iter(requirement.values))):
+    if requirement.operator in ("Gt", "Lt") and _integer(next(iter(requirement.values))) is None:
         raise BadRequest(
             f"unable to parse requirement: {term!r}: for 'Gt', 'Lt' operators, the value must be an integer"
         )
