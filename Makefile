@@ -69,7 +69,7 @@ format: setup  ## rewrite the code in the one format
 
 lock: setup  ## pin every dependency anew
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra cel --group work --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra cel --extra prometheus --group work --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --upgrade -o requirements.lock
 
 clean:  ## what the targets made in this folder
