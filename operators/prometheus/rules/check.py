@@ -128,7 +128,9 @@ def _check_duration(value: Mapping[str, Any], field: str) -> None:
 
 
 def _check_names(value: Mapping[str, Any], field: str, utf8_names: bool, *, metric_name_too: bool = False) -> None:
-    names = value.get(field) or {}
+    names = value.get(field)
+    if names is None:
+        return
     if not isinstance(names, Mapping):
         raise Rejected("is no mapping", field)
     for name, text in names.items():
@@ -146,7 +148,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _list(value: Mapping[str, Any], field: str, told: str) -> Sequence[Any]:
-    found = value.get(field) or []
+    found = value.get(field)
+    if found is None:
+        return []
     if not isinstance(found, list):
         raise Rejected("is no list", told)
     return found

@@ -98,7 +98,7 @@ def rule_file(spec: Mapping[str, Any], format: Format, dropped: list[str] | None
     check_rule(spec, utf8_names=format.utf8_names)
     scope = Scope(format.version, dropped=[] if dropped is None else dropped)
     text = to_yaml(_FILES[format.program].of(spec, scope))
-    size = len(text.encode())
+    size = len(text.encode(errors="surrogatepass"))
     if size > FILE_SIZE_MAX:
         raise Rejected(f"the rule file has {size} bytes, {FILE_SIZE_MAX} are allowed; split the object", "spec.groups")
     return text
