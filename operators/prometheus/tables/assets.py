@@ -75,7 +75,9 @@ class Assets:
 
 
 def _text(kind: str, found: Found, namespace: str, reference: Mapping[str, Any]) -> str:
-    name, key = reference.get("name") or "", reference.get("key") or ""
+    if not isinstance(reference, Mapping):
+        raise Rejected(f'is no reference to a {kind}; write one as {{"name": …, "key": …}}')
+    name, key = str(reference.get("name") or ""), str(reference.get("key") or "")
     data = found.get((namespace, name))
     if data is None:
         raise Rejected(f"the {kind} {namespace}/{name} is not there; create it or refer to another")

@@ -128,6 +128,7 @@ def _scalar(value: Any, indent: int, label: int) -> str:
 @lru_cache(maxsize=65536)
 def _text(value: str, indent: int, label: int) -> str:
     """``label`` matters only where the line may have to be folded."""
+    label = min(label, WIDTH)  # behind a longer one the line is folded at the same signs
     if not label and "\n" not in value:
         return _dumped({"k": value})[len("k:") :]
     nested: Any = {"k" * max(1, label - 1): value}

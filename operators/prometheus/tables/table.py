@@ -45,6 +45,8 @@ class Scope:
         namespace: that references of the object are looked up in.
         options: what the operator was told; its type is the section's business.
         dropped: filled with one line for each field that the version does not know.
+        any_version: every field is written, whatever versions know it: for a program that is no Prometheus and whose
+            own version says nothing of the section.
     """
 
     version: Version
@@ -52,6 +54,13 @@ class Scope:
     assets: Assets = field(default_factory=Assets)
     options: Any = None
     dropped: list[str] = field(default_factory=list)
+    any_version: bool = False
+
+    def knows(self, since: str = "", until: str = "") -> bool:
+        """Whether the reader of the output knows what came with ``since`` and ended with ``until``."""
+        return self.any_version or (
+            not (since and not self.version.at_least(since)) and not (until and self.version.at_least(until))
+        )
 
     def within(self, **changes: Any) -> Scope:
         """The same with changes; `dropped` stays the one list."""
@@ -87,10 +96,6 @@ class Field:
     outside: Literal["drop", "reject"] = "drop"
     always: bool = False
 
-    def known_to(self, version: Version) -> bool:
-        """Whether the key is written for that version."""
-        return (not self.since or version.at_least(self.since)) and not (self.until and version.at_least(self.until))
-
 
 @dataclass(frozen=True, slots=True)
 class Inline:
@@ -122,7 +127,7 @@ class Table:
         for row, path in zip(self.rows, self._paths, strict=True):
             found = _at(value, path)
             if isinstance(row, Inline):
-                if found is not None and (not row.since or scope.version.at_least(row.since)):
+                if found is not None and scope.knows(row.since):
                     written.update(row.make(found, scope))
                 continue
             if found is None and not row.always:
@@ -131,7 +136,7 @@ class Table:
                 made = row.make(found, scope)
                 if made is OMIT:
                     continue
-                if not row.known_to(scope.version):
+                if not scope.knows(row.since, row.until):
                     _outside(row, scope)
                     continue
             except Rejected as refused:

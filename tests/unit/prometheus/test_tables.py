@@ -123,3 +123,8 @@ def test_assets_are_found_by_references_and_never_shown() -> None:
         assets.either("a", {"secret": {}, "configMap": {}})
     with pytest.raises(Rejected, match=r"^Secret a/s data: is no base64$"):
         Assets.of([{"metadata": {"namespace": "a", "name": "s"}, "data": {"k": "hidden!"}}])
+
+
+def test_a_long_text_behind_a_longer_key_reads_as_it_was() -> None:
+    value = {"k" * 200: "word " * 40 + "end", "é\x88" * 60: "text " * 30 + "end"}
+    assert yaml.safe_load(to_yaml(value)) == value
