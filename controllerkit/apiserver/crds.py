@@ -277,12 +277,23 @@ def validate_scale(version: Version, value: Mapping[str, Any]) -> Iterator[Field
     if version.scale is None:
         return
     for path in (version.scale.spec, version.scale.status):
+        where = "." + ".".join(path)
         found: Any = value
         for step in path:
-            found = found.get(step) if isinstance(found, Mapping) else None
-        if isinstance(found, int) and not isinstance(found, bool):
-            if found < 0:
-                yield FieldError.invalid("." + ".".join(path), found, "should be a non-negative integer")
-            elif found > REPLICAS_MAX:
-                detail = f"should be less than or equal to {REPLICAS_MAX}"
-                yield FieldError.invalid("." + ".".join(path), found, detail)
+            if not isinstance(found, Mapping):
+                yield FieldError.invalid(where, 0, f"{where} accessor error: expected map[string]interface{{}}")
+                break
+            if step not in found:
+                break
+            found = found[step]
+        else:
+            yield from _validate_replicas(where, found)
+
+
+def _validate_replicas(where: str, found: Any) -> Iterator[FieldError]:
+    if not isinstance(found, int) or isinstance(found, bool):
+        yield FieldError.invalid(where, 0, f"{where} accessor error: expected int64")
+    elif found < 0:
+        yield FieldError.invalid(where, found, "should be a non-negative integer")
+    elif found > REPLICAS_MAX:
+        yield FieldError.invalid(where, found, f"should be less than or equal to {REPLICAS_MAX}")

@@ -7,30 +7,26 @@ accepted and its rules are kept.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import copy
-import ipaddress
 import re
-import urllib.parse
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
+from controllerkit.apiserver.formats import checker
 from controllerkit.apiserver.shapes import Shape
 from controllerkit.apiserver.status import FieldError
 
 __all__ = ["apply_defaults", "prune", "validate"]
 
 _ROOT_FIELDS: Final = frozenset({"apiVersion", "kind", "metadata"})
-_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
-_DURATION: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*")
-_HOSTNAME: Final = re.compile(
-    r"([a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
+_DNS_1035_LABEL: Final = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_DNS_1035: Final = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
+    "'[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
 
 
@@ -70,26 +66,67 @@ _KEEP: Final = Shape({"x-kubernetes-preserve-unknown-fields": True, "type": ""})
 
 
 def apply_defaults(schema: Mapping[str, Any], value: Any) -> None:
-    """Fills in declared defaults, in place. A null of a field that is not nullable gives way to its default."""
+    """Fills in declared defaults, in place, once nulls have gone that may not be and have none."""
+    _conform_scalars(schema, value)
+    _fill(schema, value)
+
+
+_ANYTHING: Final[Mapping[str, Any]] = {}
+
+
+def _conform_scalars(schema: Mapping[str, Any] | None, value: Any) -> None:
+    """Drops nulls of fields that are not nullable; whole numbers of more than 64 bits become floats."""
+    if isinstance(value, dict):
+        declared = (schema or _ANYTHING).get("properties") or {}
+        extra = (schema or _ANYTHING).get("additionalProperties")
+        for name in list(value):
+            known = declared.get(name, extra if isinstance(extra, Mapping) else None)
+            if value[name] is None and known is not None and not known.get("nullable") and "default" not in known:
+                del value[name]
+            else:
+                value[name] = _as_float(value[name])
+                _conform_scalars(known, value[name])
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            value[index] = _as_float(child)
+            _conform_scalars((schema or _ANYTHING).get("items"), child)
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 else value
+
+
+def _fill(schema: Mapping[str, Any], value: Any) -> None:
     if isinstance(value, list):
         items = schema.get("items")
         if items:
-            for child in value:
-                apply_defaults(items, child)
+            for index, child in enumerate(value):
+                value[index] = _filled(items, child)
+                _fill(items, value[index])
         return
     if not isinstance(value, dict):
         return
-    for name, child in (schema.get("properties") or {}).items():
-        if "default" in child and (name not in value or (value[name] is None and not child.get("nullable"))):
+    declared = schema.get("properties") or {}
+    for name, child in declared.items():
+        if "default" in child and name not in value:
             value[name] = copy.deepcopy(child["default"])
         if name in value:
-            apply_defaults(child, value[name])
+            value[name] = _filled(child, value[name])
+            _fill(child, value[name])
     extra = schema.get("additionalProperties")
     if isinstance(extra, Mapping):
-        declared = schema.get("properties") or {}
         for name, child in value.items():
             if name not in declared:
-                apply_defaults(extra, child)
+                value[name] = _filled(extra, child)
+                _fill(extra, value[name])
+
+
+def _filled(schema: Mapping[str, Any], value: Any) -> Any:
+    """A null that may not be gives way to the default."""
+    return copy.deepcopy(schema.get("default")) if value is None and not schema.get("nullable") else value
+
+
+_WHOLE_FLOAT_MAX: Final = (1 << 53) - 1
 
 
 def _type_name(value: Any) -> str:
@@ -101,7 +138,7 @@ def _type_name(value: Any) -> str:
         case int():
             return "integer"
         case float():
-            return "integer" if value.is_integer() else "number"
+            return "integer" if value.is_integer() and abs(value) <= _WHOLE_FLOAT_MAX else "number"
         case str():
             return "string"
         case list():
@@ -122,15 +159,27 @@ def _matches_type(value: Any, types: tuple[str, ...]) -> bool:
     return not types or name in types or (name == "integer" and "number" in types)
 
 
+def _equals(value: Any, allowed: Any) -> bool:
+    """Numbers are compared in the type of the enum's value."""
+    numbers = [isinstance(one, int | float) and not isinstance(one, bool) for one in (value, allowed)]
+    if all(numbers):
+        return bool(type(allowed)(value) == allowed)
+    return type(value) is type(allowed) and bool(value == allowed)
+
+
 def validate(schema: Mapping[str, Any], value: Any, path: str = "", *, root: bool = True) -> Iterator[FieldError]:
     """Every finding, depth first by field name."""
     if value is None and (schema.get("nullable") or not schema.get("type")):
+        if allowed := schema.get("enum"):
+            yield FieldError.unsupported(path, value, allowed)  # to which a null never belongs
         return
     types = _types(schema)
-    if not _matches_type(value, types):
+    # Where there is a format, that is asked instead of the type, and it is asked of texts alone.
+    unasked = isinstance(value, list) and types == ("string",) and checker(schema.get("format", "")) is not None
+    if not unasked and not _matches_type(value, types):
         found = _type_name(value)
         yield FieldError.wrong_type(path, found, f'{path} in body must be of type {",".join(types)}: "{found}"')
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         yield from _validate_object(schema, value, path, root=root)
     elif isinstance(value, list):
         yield from _validate_list(schema, value, path)
@@ -138,7 +187,7 @@ def validate(schema: Mapping[str, Any], value: Any, path: str = "", *, root: boo
         yield from _validate_string(schema, value, path)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield from _validate_number(schema, value, path)
-    if (allowed := schema.get("enum")) is not None and value not in allowed:
+    if (allowed := schema.get("enum")) is not None and not any(_equals(value, one) for one in allowed):
         yield FieldError.unsupported(path, value, allowed)
     yield from _validate_combinations(schema, value, path)
 
@@ -165,7 +214,22 @@ def _validate_object(
             continue
         yield from validate(child, value[name], f"{path}.{name}" if path else name, root=False)
     if schema.get("x-kubernetes-embedded-resource"):
-        yield from (FieldError.required(f"{path}.{name}") for name in ("apiVersion", "kind") if not value.get(name))
+        yield from _validate_embedded(value, path)
+
+
+def _validate_embedded(value: Mapping[str, Any], path: str) -> Iterator[FieldError]:
+    for name in ("apiVersion", "kind"):
+        where, text = f"{path}.{name}", value.get(name)
+        if name not in value:
+            yield FieldError.required(where)
+        elif not isinstance(text, str):
+            yield FieldError.invalid(where, text, "must be a string")
+        elif not text:
+            yield FieldError.invalid(where, text, "must not be empty")
+        elif name == "apiVersion" and text.count("/") > 1:
+            yield FieldError.invalid(where, text, f"unexpected GroupVersion string: {text}")
+        elif name == "kind" and not _DNS_1035_LABEL.fullmatch(text.lower()):
+            yield FieldError.invalid(where, text, f"may have mixed case, but should otherwise match: {_DNS_1035}")
 
 
 def _validate_list(schema: Mapping[str, Any], value: list[Any], path: str) -> Iterator[FieldError]:
@@ -185,39 +249,48 @@ def _validate_unique(schema: Mapping[str, Any], value: list[Any], path: str) -> 
     if kind not in ("set", "map") and not schema.get("uniqueItems"):
         return
     keys = schema.get("x-kubernetes-list-map-keys") or ()
-    seen: set[bytes] = set()
+    if kind == "map":
+        for index, item in enumerate(value):
+            if item is not None and not isinstance(item, dict):
+                why = "must be an object for an array of list-type map"
+                yield FieldError.invalid(f"{path}[{index}]", item, why)
+                return
+    seen: dict[bytes, int] = {}
     for index, item in enumerate(value):
-        identity = {key: item.get(key) for key in keys} if kind == "map" and isinstance(item, dict) else item
+        identity = {key: item[key] for key in keys if item and key in item} if kind == "map" else item
         encoded = msgspec.json.encode(identity, order="deterministic")
-        if encoded in seen:
-            shown = {k: v for k, v in identity.items() if v is not None} if isinstance(identity, dict) else identity
-            yield FieldError.duplicate(f"{path}[{index}]", shown)
-        seen.add(encoded)
+        seen[encoded] = seen.get(encoded, 0) + 1
+        if seen[encoded] == 2:
+            yield FieldError.duplicate(f"{path}[{index}]", identity)
+
+
+_DOLLAR: Final = re.compile(r"\\.|\[\^?\]?[^\]]*\]|\$")
+
+
+def _end_of_text(found: re.Match[str]) -> str:
+    return r"\Z" if found[0] in ("$", r"\z") else found[0]
 
 
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str] | None:
-    # Go's \z and Python's \Z mean the same; what cannot be translated is not enforced.
+    # Go's $ is the end of the text alone, as Python's \Z; what cannot be translated is not enforced.
     try:
-        return re.compile(pattern.replace(r"\z", r"\Z"), re.ASCII)
+        return re.compile(_DOLLAR.sub(_end_of_text, pattern), re.ASCII)
     except re.error:
         return None
 
 
 def _validate_string(schema: Mapping[str, Any], value: str, path: str) -> Iterator[FieldError]:
-    if (length_min := schema.get("minLength")) is not None and len(value) < length_min:
-        yield FieldError.invalid(path, value, f"{path} in body should be at least {length_min} chars long")
-        return
-    if (length_max := schema.get("maxLength")) is not None and len(value) > length_max:
+    length_min, length_max, pattern = schema.get("minLength"), schema.get("maxLength"), schema.get("pattern")
+    compiled = _compiled(pattern) if pattern else None
+    if length_max is not None and len(value) > length_max:
         yield FieldError.too_long(path, value, length_max)
-        return
-    if pattern := schema.get("pattern"):
-        compiled = _compiled(pattern)
-        if compiled is not None and not compiled.search(value):
-            yield FieldError.invalid(path, value, f"{path} in body should match '{pattern}'")
-            return
+    elif length_min is not None and len(value) < length_min:
+        yield FieldError.invalid(path, value, f"{path} in body should be at least {length_min} chars long")
+    elif compiled is not None and not compiled.search(value):
+        yield FieldError.invalid(path, value, f"{path} in body should match '{pattern}'")
     name = schema.get("format", "")
-    check = _FORMATS.get(name)
+    check = checker(name) if schema.get("type", "string") == "string" else None
     if check is not None and not check(value):
         yield FieldError.wrong_type(path, value, f"{path} in body must be of type {name}: {_quoted(value)}")
 
@@ -227,13 +300,22 @@ def _quoted(value: str) -> str:
 
 
 def _validate_number(schema: Mapping[str, Any], value: float, path: str) -> Iterator[FieldError]:
+    if schema.get("type") == "integer":
+        name = schema.get("format", "")
+        bits = 31 if name == "int32" else 63
+        if value % 1 or not -(1 << bits) <= value < (1 << bits):
+            said = f"with format {name}" if name in ("int32", "int64") else "(default format)"
+            yield FieldError.invalid("<nil>", "", f"Checked value must be of type integer {said} in {path}")
+    whole = isinstance(value, int)
     if (bound := schema.get("maximum")) is not None:
+        bound = int(bound) if whole else bound
         strict = bool(schema.get("exclusiveMaximum"))
         if value > bound or (strict and value == bound):
             yield FieldError.invalid(
                 path, value, f"{path} in body should be less than {'' if strict else 'or equal to '}{bound}"
             )
     if (bound := schema.get("minimum")) is not None:
+        bound = int(bound) if whole else bound
         strict = bool(schema.get("exclusiveMinimum"))
         if value < bound or (strict and value == bound):
             yield FieldError.invalid(
@@ -241,17 +323,15 @@ def _validate_number(schema: Mapping[str, Any], value: float, path: str) -> Iter
             )
     if (factor := schema.get("multipleOf")) and (value / factor) % 1:
         yield FieldError.invalid(path, value, f"{path} in body should be a multiple of {factor}")
-    bits = {"int32": 31, "int64": 63}.get(schema.get("format", ""))
-    if bits and isinstance(value, int) and not -(1 << bits) <= value < (1 << bits):
-        name = schema["format"]
-        yield FieldError.invalid(path, value, f"Checked value must be of type {schema.get('type')} with format {name}")
 
 
 def _validate_combinations(schema: Mapping[str, Any], value: Any, path: str) -> Iterator[FieldError]:
-    where = path or "<nil>"
-    for branch in schema.get("allOf") or ():
-        if any(True for _ in validate(branch, value, path, root=False)):
-            yield FieldError.invalid(where, "", f'"{path}" must validate all the schemas (allOf)')
+    where = "<nil>"  # the server names the path in the message alone
+    branches = schema.get("allOf") or ()
+    if broken := [branch for branch in branches if not _holds(branch, value)]:
+        none = ". None validated" if len(broken) == len(branches) else ""
+        yield FieldError.invalid(where, "", f'"{path}" must validate all the schemas (allOf){none}')
+        for branch in broken:
             yield from validate(branch, value, path, root=False)
     branches = schema.get("anyOf") if not schema.get("x-kubernetes-int-or-string") else None
     if branches and not any(_holds(branch, value) for branch in branches):
@@ -267,35 +347,3 @@ def _validate_combinations(schema: Mapping[str, Any], value: Any, path: str) -> 
 
 def _holds(schema: Mapping[str, Any], value: Any) -> bool:
     return next(validate(schema, value, root=False), None) is None
-
-
-def _try(parse: Callable[[str], Any]) -> Callable[[str], bool]:
-    def check(value: str) -> bool:
-        try:
-            parse(value)
-        except (ValueError, binascii.Error):
-            return False
-        return True
-
-    return check
-
-
-def _absolute_uri(value: str) -> None:
-    parts = urllib.parse.urlsplit(value)
-    if not parts.scheme and not value.startswith("/"):
-        raise ValueError(value)
-
-
-_FORMATS: Final[Mapping[str, Callable[[str], bool]]] = {
-    "date-time": lambda value: _DATE_TIME.fullmatch(value) is not None,
-    "date": _try(date.fromisoformat),
-    "duration": lambda value: _DURATION.fullmatch(value) is not None,
-    "hostname": lambda value: len(value) <= 255 and _HOSTNAME.fullmatch(value) is not None,
-    "ipv4": _try(ipaddress.IPv4Address),
-    "ipv6": _try(ipaddress.IPv6Address),
-    "cidr": lambda value: "/" in value and _try(lambda text: ipaddress.ip_network(text, strict=False))(value),
-    "byte": _try(lambda value: base64.b64decode(value, validate=True)),
-    "uuid": _try(uuid.UUID),
-    "uri": _try(_absolute_uri),
-    "email": lambda value: re.fullmatch(r"[^@\s]+@[^@\s]+", value) is not None,
-}

@@ -224,12 +224,9 @@ class Resource(ApiModel):
         Raises:
             ConfigError: the extra ``cel`` is not installed, or the class has no structural schema.
         """
-        from controllerkit.schema.rules import judge, schema_of
-        from controllerkit.schema.structural import with_defaults
+        from controllerkit.schema.judging import judge_resource
 
-        schema = schema_of(type(self))
-        before = None if old is None else with_defaults(schema, old.to_dict())
-        return judge(schema, with_defaults(schema, self.to_dict()), before)
+        return judge_resource(type(self), self.to_dict(), None if old is None else old.to_dict())
 
     def checked(self, old: Self | None = None) -> Self:
         """Itself, where it breaks no rule that can be asked here: ``await client.create(site.checked())``.

@@ -17,7 +17,7 @@ Needs the extra ``cel``. Source of the semantics: apiextensions ``pkg/apiserver/
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -194,6 +194,7 @@ def _finding(rule: Mapping[str, Any], problem: str, path: str) -> Finding:
 
 
 _NOT_HERE: Final = "not here: "
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def _answer(program: cel.Program, schema: Schema, value: Any, old: Any, *, root: bool, ordered: bool) -> str | None:
@@ -252,11 +253,15 @@ def _shown(schema: Schema, value: Any, *, root: bool = False, ordered: bool = Fa
     if isinstance(value, Mapping):
         return _shown_object(schema, value, root=root, ordered=ordered)
     if isinstance(value, list):
+        if schema.get("type") == "string":  # as a server takes it where there is a format, and can ask no rule then
+            raise ValueError(f"a list is no {schema.get('format')}")
         shown = [_shown(schema.get("items", {}), child, ordered=ordered) for child in value]
         free = ordered and schema.get("x-kubernetes-list-type") in ("set", "map")
         return sorted(shown, key=repr) if free else shown
     if schema.get("type") == "number" and isinstance(value, int):
         return float(value)
+    if schema.get("type") == "integer" and isinstance(value, float):
+        raise ValueError(f"{value} is whole, and written as one that may not be")
     return _shown_text(schema.get("format", ""), value) if isinstance(value, str) else value
 
 
@@ -278,16 +283,19 @@ def _shown_object(schema: Schema, value: Mapping[str, Any], *, root: bool, order
 
 
 def _shown_text(name: str, value: str) -> Any:
-    try:
-        match name:
-            case "date-time":
-                return datetime.fromisoformat(value)
-            case "date":
-                return datetime.fromisoformat(value).replace(tzinfo=UTC)
-            case "duration":
+    """Raises ValueError: it is not of the format, or of it in a way that the server's rules cannot read either."""
+    match name:
+        case "date-time":
+            if _DATE_TIME.fullmatch(value) is None:
+                raise ValueError(f"{value!r} is no date-time that rules can read")
+            return datetime.fromisoformat(value)
+        case "date":
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        case "duration":
+            try:
                 return parse_duration(value)
-            case "byte":
-                return base64.b64decode(value, validate=True)
-    except (ValueError, binascii.Error, BadRequest):
-        pass  # the schema refuses it, whatever a rule says
+            except BadRequest as error:
+                raise ValueError(error.message) from error
+        case "byte":
+            return base64.b64decode(value, validate=True)
     return value

@@ -9,7 +9,6 @@ Source: kubernetes.io, "Specifying a structural schema"; apiextensions ``pkg/api
 from __future__ import annotations
 
 import collections.abc
-import copy
 import enum
 import inspect
 import ipaddress
@@ -32,9 +31,10 @@ from typing_extensions import TypeAliasType
 
 from controllerkit.errors import ConfigError
 from controllerkit.schema.markers import Cel, Keywords
+from controllerkit.schema.stored import with_defaults
 from controllerkit.schema.types import Quantity
 
-__all__ = ["ROOT_FIELDS", "find_schema", "structural_schema", "with_defaults"]
+__all__ = ["ROOT_FIELDS", "find_schema", "structural_schema"]
 
 Schema = dict[str, Any]
 
@@ -570,22 +570,3 @@ def find_schema(schema: Mapping[str, Any], path: str) -> Mapping[str, Any] | Non
         if current is ROOT_FIELDS["metadata"]:
             return {}
     return current
-
-
-def with_defaults(schema: Mapping[str, Any], value: Any) -> Any:
-    """A copy of ``value`` in which the server's defaults are filled in."""
-    if isinstance(value, list) and "items" in schema:
-        return [with_defaults(schema["items"], child) for child in value]
-    if not isinstance(value, Mapping):
-        return value
-    filled = dict(value)
-    properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
-    for name, child in properties.items():
-        absent = name not in filled or (filled[name] is None and not child.get("nullable"))
-        if "default" in child and absent:
-            filled[name] = copy.deepcopy(child["default"])
-    for name, child in filled.items():
-        inner = properties.get(name, extra)
-        if inner is not None:
-            filled[name] = with_defaults(inner, child)
-    return filled

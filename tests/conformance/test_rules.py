@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from controllerkit.schema import custom_resource_definition
 from controllerkit.schema.rules import judge, schema_of
-from controllerkit.schema.structural import with_defaults
+from controllerkit.schema.stored import with_defaults
 from tests.conformance.conftest import CRDS, Answer, Server, establish
 from tests.unit.schema.ruled import CREATED, GROUP, LEFT, UPDATED, Ruled
 

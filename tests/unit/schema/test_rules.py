@@ -11,7 +11,7 @@ from controllerkit.errors import ConfigError, Invalid
 from controllerkit.objects import Object
 from controllerkit.schema import ApiModel, Resource, cel
 from controllerkit.schema.rules import judge, schema_of
-from controllerkit.schema.structural import with_defaults
+from controllerkit.schema.stored import with_defaults
 from tests.unit.schema.ruled import CREATED, LEFT, UPDATED, Ruled
 
 SCHEMA = schema_of(Ruled)

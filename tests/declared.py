@@ -1,0 +1,30 @@
+"""Every Resource class that this repository declares: what holds for each is tested for all of them.
+
+A new one is one line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+from controllerkit.schema import Resource
+
+__all__ = ["DECLARED", "resource"]
+
+DECLARED: Final = (
+    "operators.etcd.api:EtcdCluster",
+    "examples.website:Website",
+    "examples.alarms:Alarm",
+    "examples.alarms:AlarmV1",
+    "tests.conformance.test_generated:Every",
+    "tests.unit.schema.ruled:Ruled",
+    "tests.unit.schema.formatted:Formatted",
+)
+
+
+def resource(name: str) -> type[Resource]:
+    """The class of ``module:Class``."""
+    module, _, attribute = name.partition(":")
+    found: type[Resource] = getattr(importlib.import_module(module), attribute)
+    return found
