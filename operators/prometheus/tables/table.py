@@ -140,7 +140,7 @@ class Table:
                     _outside(row, scope)
                     continue
             except Rejected as refused:
-                raise refused.at(row.source if row.source not in ("", ".") else "") from None
+                raise refused.at("" if row.source == "." else row.source or row.key) from None
             written[row.key] = made
         return written
 
