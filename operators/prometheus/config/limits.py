@@ -67,7 +67,7 @@ class _OfAll:
 
 def _body_size(spec: Any, scope: Scope) -> Any:
     own = spec.get("bodySizeLimit")
-    if getattr(scope.options, "compat", False):
+    if scope.options.compat:
         return own if own is not None else text(spec.get("enforcedBodySizeLimit")) or OMIT
     return body_size_limit(spec, spec) or OMIT
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Final
 
 import yaml
@@ -18,6 +20,9 @@ import yaml
 __all__ = ["Flow", "Text", "to_yaml"]
 
 WIDTH: Final = 80
+
+FLOAT_PLACES: Final = 6
+"""Numbers of more digits before the point are written with an exponent (Go ``strconv/ftoa.go``, the shortest form)."""
 
 _SEXAGESIMAL: Final = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 """Numbers to the base 60 of YAML 1.1, which yaml.v2 quotes though it would not read them as numbers."""
@@ -122,7 +127,25 @@ def _scalar(value: Any, indent: int, label: int) -> str:
         return " {}\n"
     if isinstance(value, (list, tuple)) and not value:
         return " []\n"
+    if isinstance(value, float) and isfinite(value):
+        return f" {_float(value)}\n"
     return " " + _dumped({"k": value})[len("k: ") :]
+
+
+def _float(value: float) -> str:
+    """The fewest digits that read as the same number, as Go's ``strconv.FormatFloat`` with ``'g'`` writes them.
+
+    >>> [_float(value) for value in (1.0, 12.124, 0.00001, 1234567.0, -0.0)]
+    ['1', '12.124', '1e-05', '1.234567e+06', '-0']
+    """
+    sign, digits, exponent = Decimal(repr(value)).as_tuple()
+    place = len(digits) + int(exponent) - 1
+    if value and not -4 <= place < FLOAT_PLACES:
+        mantissa = "".join(map(str, digits)).rstrip("0")
+        fraction = f".{mantissa[1:]}" if len(mantissa) > 1 else ""
+        return f"{'-' * sign}{mantissa[0]}{fraction}e{'-' if place < 0 else '+'}{abs(place):02d}"
+    written = format(Decimal(repr(value)), "f")
+    return written.rstrip("0").rstrip(".") if "." in written else written
 
 
 @lru_cache(maxsize=65536)
