@@ -8,7 +8,7 @@ from typing import Any
 from operators.prometheus.config.agent import agent_configuration
 from operators.prometheus.config.kubernetes_sd import kubernetes_sd_config
 from operators.prometheus.config.options import Options
-from operators.prometheus.config.selection import JOBS, instance_scope, jobs_of, sorted_objects
+from operators.prometheus.config.selection import CHECKS, JOBS, instance_scope, jobs_of, sorted_objects
 from operators.prometheus.config.server import Additional, server_configuration
 from operators.prometheus.tables import Assets, Scope, to_yaml
 from operators.prometheus.tables.reading import mapping, text
@@ -82,8 +82,18 @@ def _kubernetes_sd(case: Mapping[str, Any]) -> str:
     return to_yaml({"scrape_configs": [{"job_name": "k8s-sd-test", "kubernetes_sd_configs": [entry]}]})
 
 
+def _check(kind: str) -> Callable[[Mapping[str, Any]], str]:
+    def check(case: Mapping[str, Any]) -> str:
+        for target in case.get("objects") or ():
+            CHECKS[kind](target, case["cr"], _scope(case))
+        return "accepted"
+
+    return check
+
+
 FUNCTIONS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "GenerateServerConfiguration": _server,
     "GenerateAgentConfiguration": _agent,
     "generateK8SSDConfig": _kubernetes_sd,
+    **{f"check{kind}": _check(kind) for kind in CHECKS},
 }

@@ -21,6 +21,7 @@ __all__ = [
     "PROXY",
     "SIGV4",
     "TLS",
+    "asset_name",
     "authorization",
     "basic_auth",
     "blank",
@@ -143,7 +144,7 @@ class _Certificate:
         if blank(reference) or not isinstance(reference, Mapping):
             return {}
         if not getattr(scope.options, "inline_tls", False):
-            return {f"{self.key}_file": f"{CERTIFICATES}/{_asset(scope.namespace, reference)}"}
+            return {f"{self.key}_file": f"{CERTIFICATES}/{asset_name(scope.namespace, reference)}"}
         try:
             bare = "secret" not in reference and "configMap" not in reference
             return {self.key: read_secret(reference, scope) if bare else _either(reference, scope)}
@@ -151,7 +152,7 @@ class _Certificate:
             return {}
 
 
-def _asset(namespace: str, reference: Mapping[str, Any]) -> str:
+def asset_name(namespace: str, reference: Mapping[str, Any]) -> str:
     """The name of a file of a reference: 0 for a Secret, 1 for a ConfigMap, then where it is from."""
     of_map = reference.get("secret") is None and isinstance(reference.get("configMap"), Mapping)
     found = reference.get("configMap") if of_map else reference.get("secret") or reference

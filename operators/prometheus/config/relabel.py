@@ -12,7 +12,7 @@ from operators.prometheus.tables.reading import entries as entries_of
 from operators.prometheus.tables.reading import mapping, number, text
 from operators.prometheus.tables.regexes import check_regex
 
-__all__ = ["JOB_NAME", "check_relabel_configs", "label_name", "relabel_config", "relabel_configs"]
+__all__ = ["JOB_NAME", "check_relabel_configs", "is_label_name", "label_name", "relabel_config", "relabel_configs"]
 
 JOB_NAME: Final[Mapping[str, Any]] = {"source_labels": ["job"], "target_label": "__tmp_prometheus_job_name"}
 """The first entry of every job that is made of an object: the name of the job stays known when ``job`` changes."""
@@ -96,12 +96,13 @@ def _check_target(action: str, target: str, version: Version) -> None:
         return
     if not target:
         raise Rejected(f"{action} needs the label that it writes or compares", "targetLabel")
-    valid = _is_name(target, version) if action == "hashmod" else _is_target(target, version)
+    valid = is_label_name(target, version) if action == "hashmod" else _is_target(target, version)
     if not valid:
         raise Rejected(f"{target!r} is no label that {action} could write in {version}", "targetLabel")
 
 
-def _is_name(name: str, version: Version) -> bool:
+def is_label_name(name: str, version: Version) -> bool:
+    """Whether a Prometheus of that version has labels of that name."""
     return _encodable(name) if version.at_least(UTF8_SINCE) else _LABEL.fullmatch(name) is not None
 
 

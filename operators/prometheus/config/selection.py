@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from operators.prometheus.config.checks import check_pod_monitor, check_probe, check_service_monitor
 from operators.prometheus.config.monitors import pod_monitor_jobs, service_monitor_jobs
 from operators.prometheus.config.options import Options
 from operators.prometheus.config.probes import probe_job
@@ -12,9 +13,10 @@ from operators.prometheus.tables import Assets, Rejected, Scope, Version
 from operators.prometheus.tables.reading import mapping, text
 from operators.prometheus.tables.versions import DEFAULT_PROMETHEUS
 
-__all__ = ["JOBS", "instance_scope", "jobs_of", "sorted_objects"]
+__all__ = ["CHECKS", "JOBS", "instance_scope", "jobs_of", "sorted_objects"]
 
 Make = Callable[[Mapping[str, Any], Mapping[str, Any], Scope], list[dict[str, Any]]]
+Check = Callable[[Mapping[str, Any], Mapping[str, Any], Scope], dict[str, str]]
 
 JOBS: Final[Mapping[str, Make]] = {
     "ServiceMonitor": service_monitor_jobs,
@@ -22,6 +24,13 @@ JOBS: Final[Mapping[str, Make]] = {
     "Probe": lambda probe, cr, scope: [probe_job(probe, cr, scope)],
 }
 """Kinds in the order of the file, and what makes their jobs."""
+
+CHECKS: Final[Mapping[str, Check]] = {
+    "ServiceMonitor": check_service_monitor,
+    "PodMonitor": check_pod_monitor,
+    "Probe": check_probe,
+}
+"""What says whether an object can become jobs, and which files they need."""
 
 
 def instance_scope(cr: Mapping[str, Any], assets: Assets, options: Options) -> Scope:

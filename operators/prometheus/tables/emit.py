@@ -27,6 +27,10 @@ FLOAT_PLACES: Final = 6
 _SEXAGESIMAL: Final = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 """Numbers to the base 60 of YAML 1.1, which yaml.v2 quotes though it would not read them as numbers."""
 
+_NUMBER: Final = re.compile(
+    r"[-+]?(?:0[oO][0-7_]+|(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9_]+)?)", re.ASCII
+)
+"""Numbers that yaml.v2 reads beside those that PyYAML reads: with an exponent and no point, and octal ones."""
 
 _BREAKS: Final = re.compile("[\\r\\x85\\u2028\\u2029]")
 """What breaks a line beside a newline."""
@@ -52,7 +56,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _string(dumper: _Dumper, value: str) -> yaml.ScalarNode:
     tag = dumper.resolve(yaml.ScalarNode, value, (True, False))  # type: ignore[no-untyped-call]
-    looks_else = tag != "tag:yaml.org,2002:str" or _SEXAGESIMAL.fullmatch(value) or _BREAKS.search(value)
+    number = _NUMBER.fullmatch(value) or _SEXAGESIMAL.fullmatch(value)
+    looks_else = tag != "tag:yaml.org,2002:str" or number or _BREAKS.search(value)
     style = '"' if looks_else else "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

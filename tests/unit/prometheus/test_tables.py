@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -55,9 +56,29 @@ VALUES = st.recursive(
 )
 
 
+class GoLoader(yaml.SafeLoader):
+    """Reads ``1e-05`` as the number it is to yaml.v2."""
+
+
+GoLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(?:\.\d+)?e[-+]\d+$"), list("-0123456789")
+)
+
+
 @given(st.dictionaries(st.text(max_size=20), VALUES, max_size=4))
 def test_whatever_is_written_reads_as_it_was(value: dict[str, Any]) -> None:
-    assert yaml.safe_load(to_yaml(value)) == value
+    assert yaml.load(to_yaml(value), GoLoader) == value
+
+
+@pytest.mark.parametrize("text", ["1e5", "1.5e5", "-2E-3", "0o17", "1:30", "0x1F", ".5e1", "1_0e2"])
+def test_a_text_that_go_would_read_as_a_number_is_quoted(text: str) -> None:
+    assert to_yaml({"a": text}) == f'a: "{text}"\n'
+
+
+@pytest.mark.parametrize("text", ["1e", "e5", "1.2.3", "5s", "0o8", "-"])
+def test_a_text_that_only_looks_like_a_number_stands_plain(text: str) -> None:
+    assert yaml.safe_load(to_yaml({"a": text})) == {"a": text}
+    assert '"' not in to_yaml({"a": text})
 
 
 def test_lines_that_are_written_already_stand_in_a_list_as_they_are() -> None:
