@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from operators.prometheus.config import globals as common
+from operators.prometheus.config.additional import additional_scrape_configs
+from operators.prometheus.config.otlp import otlp_section
+from operators.prometheus.config.references import inside
+from operators.prometheus.config.remote import remote_write_section
 from operators.prometheus.config.server import Additional, check_instance
+from operators.prometheus.config.tracing import tracing_section
 from operators.prometheus.tables import Scope
 from operators.prometheus.tables.reading import mapping
 
@@ -33,9 +38,13 @@ def agent_configuration(
     """
     spec = mapping(cr.get("spec"))
     check_instance(cr, scope)
+    added = additional_scrape_configs((additional or Additional()).scrape_configs, spec, scope)
     return {
         "global": common.agent_global(cr, scope),
         **common.runtime(spec, scope),
-        "scrape_configs": [*pod_jobs, *(() if scope.options.daemon_set else other_jobs)],
+        "scrape_configs": [*pod_jobs, *added, *(() if scope.options.daemon_set else other_jobs)],
         **common.agent_storage(spec, scope),
+        **inside("spec", remote_write_section, spec, scope),
+        **inside("spec", otlp_section, spec, scope),
+        **inside("spec", tracing_section, spec, scope),
     }

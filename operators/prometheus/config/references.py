@@ -15,7 +15,7 @@ from operators.prometheus.tables import Rejected, Scope
 from operators.prometheus.tables.reading import entries, mapping, text
 from operators.prometheus.tables.urls import parse_url
 
-__all__ = ["References", "inside"]
+__all__ = ["References", "check_tls_fields", "inside"]
 
 WAYS: Final = "authorization", "basicAuth", "bearerTokenSecret", "oauth2"
 """Of which a client can use one."""
@@ -129,7 +129,7 @@ class References:
         if section is None:
             return
         found = mapping(section)
-        _check_tls(found, files=files)
+        check_tls_fields(found, files=files)
         namespace = self.scope.namespace
         if not blank(found.get("ca")):
             authority = inside("ca", self.either, found["ca"])
@@ -147,7 +147,8 @@ def _plain(reference: Any) -> dict[str, str]:
     return {name: text(mapping(reference).get(name)) for name in ("name", "key")}
 
 
-def _check_tls(section: Mapping[str, Any], *, files: bool) -> None:
+def check_tls_fields(section: Mapping[str, Any], *, files: bool) -> None:
+    """The fields of a ``tlsConfig`` go together, as far as can be told without what they refer to."""
     has = {name: not blank(section.get(name)) for name in ("ca", "cert")}
     has["keySecret"] = section.get("keySecret") is not None
     named = {name: files and bool(text(section.get(name))) for name in ("caFile", "certFile", "keyFile")}

@@ -9,6 +9,7 @@ from operators.prometheus.config.checks import check_pod_monitor, check_probe, c
 from operators.prometheus.config.monitors import pod_monitor_jobs, service_monitor_jobs
 from operators.prometheus.config.options import Options
 from operators.prometheus.config.probes import probe_job
+from operators.prometheus.config.scrapeconfig import check_scrape_config, scrape_config
 from operators.prometheus.tables import Assets, Rejected, Scope, Version
 from operators.prometheus.tables.reading import mapping, text
 from operators.prometheus.tables.versions import DEFAULT_PROMETHEUS
@@ -22,6 +23,7 @@ JOBS: Final[Mapping[str, Make]] = {
     "ServiceMonitor": service_monitor_jobs,
     "PodMonitor": pod_monitor_jobs,
     "Probe": lambda probe, cr, scope: [probe_job(probe, cr, scope)],
+    "ScrapeConfig": lambda config, cr, scope: [scrape_config(config, cr, scope)],
 }
 """Kinds in the order of the file, and what makes their jobs."""
 
@@ -29,6 +31,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "ServiceMonitor": check_service_monitor,
     "PodMonitor": check_pod_monitor,
     "Probe": check_probe,
+    "ScrapeConfig": check_scrape_config,
 }
 """What says whether an object can become jobs, and which files they need."""
 

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from operators.prometheus.config import globals as common
+from operators.prometheus.config.additional import additional_scrape_configs
+from operators.prometheus.config.alerting import alerting_section
 from operators.prometheus.config.classes import check_scrape_classes
 from operators.prometheus.config.durations import check_timeout
+from operators.prometheus.config.otlp import otlp_section
+from operators.prometheus.config.references import inside
+from operators.prometheus.config.remote import remote_read_section, remote_write_section
+from operators.prometheus.config.tracing import tracing_section
 from operators.prometheus.tables import Rejected, Scope
 from operators.prometheus.tables.reading import mapping
 
@@ -64,12 +70,17 @@ def server_configuration(
     Raises:
         Rejected: as `check_instance`, or a section that cannot be written.
     """
-    spec = mapping(cr.get("spec"))
+    spec, more = mapping(cr.get("spec")), additional or Additional()
     check_instance(cr, scope)
     return {
         "global": common.server_global(cr, scope),
         **common.runtime(spec, scope),
         **common.rule_files(spec, list(rule_config_maps)),
-        "scrape_configs": list(jobs),
+        "scrape_configs": [*jobs, *additional_scrape_configs(more.scrape_configs, spec, scope)],
         **common.server_storage(spec, scope),
+        **alerting_section(cr, scope, more.alert_relabel_configs, more.alertmanager_configs),
+        **inside("spec", remote_write_section, spec, scope),
+        **inside("spec", remote_read_section, spec, scope),
+        **inside("spec", otlp_section, spec, scope),
+        **inside("spec", tracing_section, spec, scope),
     }

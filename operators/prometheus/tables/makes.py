@@ -7,9 +7,9 @@ from functools import cmp_to_key
 from typing import Any
 
 from operators.prometheus.tables.rejected import Rejected
-from operators.prometheus.tables.table import OMIT, Make, Scope, Table
+from operators.prometheus.tables.table import OMIT, Field, Make, Scope, Table
 
-__all__ = ["by_name", "each", "filled", "given", "lowered", "naturally", "read_secret", "secret"]
+__all__ = ["always", "by_name", "each", "filled", "given", "lowered", "naturally", "read_secret", "secret", "section"]
 
 
 def given(value: Any, scope: Scope) -> Any:
@@ -20,6 +20,11 @@ def given(value: Any, scope: Scope) -> Any:
 def filled(value: Any, scope: Scope) -> Any:
     """As it is, unless it is the zero of its type: "", 0, false, empty."""
     return value or OMIT
+
+
+def always(key: str, source: str = "", otherwise: Any = "") -> Field:
+    """A field that is written also where it is absent: a required one, as ``otherwise``."""
+    return Field(key, source, lambda value, scope: otherwise if value is None else value, always=True)
 
 
 def lowered(value: Any, scope: Scope) -> Any:
@@ -57,6 +62,11 @@ def read_secret(value: Any, scope: Scope) -> Any:
     if not isinstance(value, Mapping):
         raise Rejected('is no reference to a Secret; write one as {"name": …, "key": …}')
     return scope.assets.secret(scope.namespace, value)
+
+
+def section(table: Table) -> Make:
+    """A nested section that is written also if it ends empty, unless it is absent."""
+    return lambda value, scope: table.of(value, scope) if isinstance(value, Mapping) else OMIT
 
 
 def each(make: Make | Table) -> Make:

@@ -62,6 +62,11 @@ class Scope:
             not (since and not self.version.at_least(since)) and not (until and self.version.at_least(until))
         )
 
+    @property
+    def compat(self) -> bool:
+        """Whether the options ask for what the original does also where it is a mistake."""
+        return bool(getattr(self.options, "compat", False))
+
     def within(self, **changes: Any) -> Scope:
         """The same with changes; `dropped` stays the one list."""
         return replace(self, **changes)
