@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from operators.prometheus.rules import (
     Finding,
     Format,
+    RuleFiles,
     check_rule,
     enforced,
     enforced_expression,
@@ -23,6 +24,7 @@ from operators.prometheus.rules import (
     lint,
     packed,
     rule_file,
+    rule_files,
 )
 from operators.prometheus.rules.format import FILE_SIZE_MAX
 from operators.prometheus.rules.templates import check_template
@@ -210,6 +212,55 @@ def test_all_files_are_packed_once_and_no_map_is_too_large(sizes: dict[str, int]
 
 def test_the_file_of_a_rule_is_named_by_its_object() -> None:
     assert file_name({"metadata": {"namespace": "a", "name": "b", "uid": "c-d"}}) == "a-b-c-d.yaml"
+
+
+def rule(name: str, namespace: str = "here", labels: dict[str, str] | None = None, **given: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace, "uid": "u", "labels": labels or {}}
+    return {"kind": "PrometheusRule", "metadata": metadata, "spec": given or recording()}
+
+
+def test_rules_are_selected_and_a_bad_one_spoils_no_other() -> None:
+    rules = [
+        rule("b"),
+        rule("a", labels={"team": "x"}),
+        rule("far", "there"),
+        rule("bad", "there", **spec(expr="(")),
+        rule("new", **{"groups": [{"name": "g", "labels": {"a": "b"}}]}),
+    ]
+    namespaces = {"here": {"env": "prod"}, "there": {"env": "prod"}}
+
+    def chosen(kind: str = "Prometheus", **given: Any) -> RuleFiles:
+        return rule_files({"kind": kind, "metadata": {"namespace": "here"}, "spec": given}, rules, namespaces)
+
+    assert chosen().files == {}, "no selector selects nothing"
+    assert list(chosen(ruleSelector={}).files) == ["here-a-u.yaml", "here-b-u.yaml", "here-new-u.yaml"]
+    assert list(chosen(ruleSelector={"matchLabels": {"team": "x"}}).files) == ["here-a-u.yaml"]
+    everywhere = chosen(ruleSelector={}, ruleNamespaceSelector={"matchLabels": {"env": "prod"}}, version="v2.55.0")
+    assert "there-far-u.yaml" in everywhere.files
+    assert list(everywhere.rejected) == ["PrometheusRule there/bad"]
+    assert str(everywhere.rejected["PrometheusRule there/bad"]).startswith(
+        "PrometheusRule there/bad spec.groups[0].rules[0].expr: is no PromQL"
+    )
+    assert everywhere.dropped == {"PrometheusRule here/new": ["labels is left out: it needs 3.0.0, this is 2.55.0"]}
+    with pytest.raises(Rejected, match=r"^spec\.ruleSelector: is no label selector"):
+        chosen(ruleSelector={"matchExpressions": [{"key": "a", "operator": "Like"}]})
+
+
+def test_rules_are_bound_to_their_namespace_but_for_those_that_are_excluded() -> None:
+    rules = [rule("a"), rule("free"), rule("old"), rule("any", "there")]
+    enforcing = {
+        "ruleSelector": {},
+        "ruleNamespaceSelector": {},
+        "enforcedNamespaceLabel": "ns",
+        "excludedFromEnforcement": [
+            {"resource": "prometheusrules", "namespace": "here", "name": "free"},
+            {"group": "monitoring.coreos.com", "resource": "prometheusrules", "namespace": "there"},
+        ],
+        "prometheusRulesExcludedFromEnforce": [{"ruleNamespace": "here", "ruleName": "old"}],
+    }
+    files = rule_files({"kind": "Prometheus", "metadata": {"namespace": "here"}, "spec": enforcing}, rules, {}).files
+    assert {name for name, text in files.items() if 'up{ns="here"}' in text} == {"here-a-u.yaml"}
+    assert len(files) == 4
 
 
 JSON = st.recursive(
