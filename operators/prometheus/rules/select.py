@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from operators.prometheus.rules.check import check_rule
 from operators.prometheus.rules.enforce import enforced
 from operators.prometheus.rules.format import Format, rule_file
 from operators.prometheus.rules.pack import file_name
 from operators.prometheus.tables import Rejected, Version
+from operators.prometheus.tables.exclusions import is_excluded
 from operators.prometheus.tables.reading import entries, mapping, text
 from operators.prometheus.tables.selecting import Namespaces, selected
 from operators.prometheus.tables.versions import DEFAULT_PROMETHEUS, DEFAULT_THANOS
 
 __all__ = ["RuleFiles", "rule_files"]
-
-GROUP: Final = "monitoring.coreos.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +76,5 @@ def _is_excluded(cr_spec: Mapping[str, Any], metadata: Mapping[str, Any]) -> boo
     """By ``excludedFromEnforcement``, or by the field of rules alone that was there before."""
     own = (text(metadata.get("namespace")), text(metadata.get("name")))
     old = map(mapping, entries(cr_spec.get("prometheusRulesExcludedFromEnforce")))
-    if any((text(each.get("ruleNamespace")), text(each.get("ruleName"))) == own for each in old):
-        return True
-    return any(
-        (text(each.get("group")) or GROUP) == GROUP
-        and text(each.get("resource")) == "prometheusrules"
-        and text(each.get("namespace")) == own[0]
-        and text(each.get("name")) in ("", own[1])
-        for each in map(mapping, entries(cr_spec.get("excludedFromEnforcement")))
-    )
+    named = any((text(each.get("ruleNamespace")), text(each.get("ruleName"))) == own for each in old)
+    return named or is_excluded("PrometheusRule", metadata, cr_spec)

@@ -225,7 +225,7 @@ def test_rules_are_selected_and_a_bad_one_spoils_no_other() -> None:
         rule("a", labels={"team": "x"}),
         rule("far", "there"),
         rule("bad", "there", **spec(expr="(")),
-        rule("new", **{"groups": [{"name": "g", "labels": {"a": "b"}}]}),
+        rule("new", groups=[{"name": "g", "labels": {"a": "b"}}]),
     ]
     namespaces = {"here": {"env": "prod"}, "there": {"env": "prod"}}
 
