@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from controllerkit.cli.run import load
+from controllerkit.cli.run import imported, load
 from controllerkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,8 +20,11 @@ RBAC_HELP = """Write the least Role or ClusterRole that reconcilers need.
 
 TARGET is what `controllerkit run` takes: MODULE:NAME or FILE.py:NAME of a Reconciler. From what it declares follow the
 primary (get, list, watch), what it owns and watches (list, watch), the status and Events. What reconcile writes is
-declared nowhere: let a test run it with `client.hooks.append(trace := RbacTrace())`, then `trace.save(path)`, and name
-that file with --traced.
+declared nowhere, nor what it reads afresh or of kinds it does not declare: let a test run it after
+`(trace := RbacTrace()).follow(client)`, then `trace.save(path)`, and name that file with --traced.
+
+What the certificates of webhooks need is read from the object that --webhooks names: its Secret, and the
+configurations and definitions whose caBundle it sets. --authorize-metrics adds the reviews of who reads metrics.
 
 Without --namespace it is a ClusterRole; with it, a Role in each of the namespaces. --check names a file instead, and
 fails where its Roles and ClusterRoles together do not allow all of it.
@@ -52,12 +55,26 @@ def rbac(
     shard: Annotated[
         str | None, typer.Option(metavar="NAMESPACE/NAME", help="the ring's Leases, as of controllerkit run")
     ] = None,
+    webhooks: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:NAME", help="a WebhookServer or MadeCertificates; repeatable"),
+    ] = None,
+    authorize_metrics: Annotated[
+        bool, typer.Option("--authorize-metrics", help="metrics are for whom the API server allows")
+    ] = False,
     traced: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="what RbacTrace saved; repeatable")] = None,
     service_account: Annotated[str | None, typer.Option(metavar="NAMESPACE/NAME", help="and a binding to it")] = None,
     check: Annotated[Path | None, typer.Option(metavar="FILE", help="write nothing; fail unless it is enough")] = None,
 ) -> None:
     """See ``RBAC_HELP``."""
-    from controllerkit.controller import declared_permissions, election_permissions, read_trace, sharding_permissions
+    from controllerkit.controller import (
+        declared_permissions,
+        election_permissions,
+        needed_permissions,
+        read_trace,
+        reviewing_permissions,
+        sharding_permissions,
+    )
 
     reconcilers = [load(target) for target in targets]
     permissions = {each for one in reconcilers for each in declared_permissions(one)}
@@ -68,26 +85,35 @@ def rbac(
         elected |= election_permissions(*_two_names(leader_elect, "--leader-elect"))
     if shard is not None:
         elected |= sharding_permissions(_two_names(shard, "--shard")[0])
+    asked = frozenset[Any]()
+    for target in webhooks or ():
+        asked |= needed_permissions(_needs(target))
+    reviewed = reviewing_permissions() if authorize_metrics else frozenset()
     if check is not None:
-        _check(check, permissions | elected)
+        _check(check, permissions | elected | asked | reviewed)
         return
     account = _two_names(service_account, "--service-account") if service_account is not None else None
-    print(_as_yaml(roles(name or reconcilers[0].name, permissions, elected, namespace or (), account)), end="")
+    beside = {"leases": elected, "webhooks": asked, "reviews": reviewed}
+    print(_as_yaml(roles(name or reconcilers[0].name, permissions, beside, namespace or (), account)), end="")
 
 
 def roles(
     name: str,
     permissions: Iterable[Permission],
-    elected: Iterable[Permission] = (),
+    beside: Mapping[str, Iterable[Permission]],
     namespaces: Sequence[str] = (),
     account: tuple[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The Roles: one for each namespace, or one for the whole cluster; one of its own for the Lease."""
+    """The Roles: one for each namespace, or one for the whole cluster.
+
+    What is ``beside``, by what it is for, has others of its own, in the namespaces that it names.
+    """
     made = [_role(name, namespace, permissions) for namespace in namespaces or ("",)]
-    leases: dict[str, list[Permission]] = {}
-    for each in sorted(elected):
-        leases.setdefault(each.namespace, []).append(each)
-    made += [_role(f"{name}-leases", namespace, needed) for namespace, needed in leases.items()]
+    for purpose, needed in beside.items():
+        places: dict[str, list[Permission]] = {}
+        for each in sorted(needed):
+            places.setdefault(each.namespace, []).append(each)
+        made += [_role(f"{name}-{purpose}", namespace, those) for namespace, those in sorted(places.items())]
     return [each for role in made for each in ([role, _binding(role, *account)] if account else [role])]
 
 
@@ -107,6 +133,15 @@ def _binding(role: dict[str, Any], namespace: str, account: str) -> dict[str, An
         "roleRef": {"apiGroup": API_VERSION.split("/")[0], "kind": role["kind"], "name": role["metadata"]["name"]},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
     }
+
+
+def _needs(target: str) -> Any:
+    """What the object that ``MODULE:NAME`` names says it needs."""
+    place, _, name = target.rpartition(":")
+    found: Any = getattr(imported(place), name, None) if place else None
+    if not hasattr(found, "needs"):
+        raise ConfigError(f"--webhooks {target} is neither a WebhookServer nor a MadeCertificates; write MODULE:NAME")
+    return found.needs
 
 
 def _two_names(text: str, option: str) -> tuple[str, str]:

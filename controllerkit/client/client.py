@@ -168,6 +168,10 @@ class Client:
         twin.hooks = [each for each in self.hooks if each not in hooks]
         return twin
 
+    def reroute(self, wrap: Callable[[Transport], Transport]) -> None:
+        """Sends what is sent from now on through ``wrap(transport)``; clients made by `without` before keep theirs."""
+        self._transport = wrap(self._transport)
+
     async def kind_of(self, kind: KindLike) -> Kind:
         """Resolves a type's names; asks discovery only for a `GVK` that is not built in.
 

@@ -10,14 +10,14 @@ from controllerkit.controller.metrics import ControllerMetrics
 from controllerkit.controller.permissions import (
     Missing,
     Permission,
-    RbacTrace,
     declared_permissions,
     election_permissions,
     grants,
+    needed_permissions,
     policy_rules,
     preflight,
-    read_trace,
     require_permissions,
+    reviewing_permissions,
     sharding_permissions,
 )
 from controllerkit.controller.plan import Action, EventNote, Plan
@@ -42,6 +42,7 @@ from controllerkit.controller.reconciler import Reconciler
 from controllerkit.controller.rehearsal import Rehearsal
 from controllerkit.controller.result import Owns, Request, Result, Watch, outcome_of
 from controllerkit.controller.sources import Channel, Poll, Sink, Source, Stream
+from controllerkit.controller.tracing import RbacTrace, read_trace
 from controllerkit.controller.writing import OperationResult, create_or_patch, create_or_update, retry_on_conflict
 
 __all__ = [
@@ -99,6 +100,7 @@ __all__ = [
     "labels_changed",
     "matches_labels",
     "merge_patch",
+    "needed_permissions",
     "not_",
     "on",
     "outcome_of",
@@ -109,6 +111,7 @@ __all__ = [
     "require_permissions",
     "resource_version_changed",
     "retry_on_conflict",
+    "reviewing_permissions",
     "sharding_permissions",
     "waits_for",
     "what_changed",

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from controllerkit.cache import CacheOptions, parts_of
-from controllerkit.client import Client, KindLike, Write
+from controllerkit.client import Client, KindLike
 from controllerkit.controller.reconciler import Reconciler
 from controllerkit.controller.result import Owns, Watch
 from controllerkit.errors import ApiError, ConfigError
-from controllerkit.objects import GVK, Kind, Object, kinds
+from controllerkit.objects import GVK, Key, Kind, kinds
 from controllerkit.schema import Resource
 
 __all__ = [
     "Missing",
     "Permission",
-    "RbacTrace",
     "declared_permissions",
     "election_permissions",
     "grants",
+    "needed_permissions",
     "policy_rules",
     "preflight",
-    "read_trace",
     "require_permissions",
+    "reviewing_permissions",
     "sharding_permissions",
 ]
 
 _VERB_ORDER: Final = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
-_VERBS_OF_WRITES: Final[Mapping[str, tuple[str, ...]]] = {
-    "create": ("create",),
-    "update": ("update",),
-    "patch": ("patch",),
-    "apply": ("create", "patch"),
-    "delete": ("delete",),
-}
-"""An apply patches, and creates what is not there: the API server asks for both."""
-
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -85,8 +74,9 @@ def declared_permissions(
 ) -> frozenset[Permission]:
     """What the loop itself needs: reading the primary and what it owns and watches, writing status and Events.
 
-    Writes of ``reconcile`` are not declared anywhere: `RbacTrace` sees them. Where it owns anything, it may update
-    the primary's finalizers: owner references that block the owner's deletion ask for that
+    Writes of ``reconcile`` are not declared anywhere: `RbacTrace` sees them. Of what it owns single objects are read
+    too, as of the primary: what became of a write whose answer was lost is looked up. Where it owns anything, it may
+    update the primary's finalizers: owner references that block the owner's deletion ask for that
     (OwnerReferencesPermissionEnforcement).
 
     Args:
@@ -94,26 +84,36 @@ def declared_permissions(
     Raises:
         ConfigError: a kind is not known.
     """
-    watched = {_kind_of(each, known) for each, _ in _watched(reconciler)}
-    return frozenset(each for _, allowed in _declared(reconciler, watched) for each in allowed)
+    owned, watched = ({_kind_of(each, known) for each, _ in found} for found in _beside(reconciler))
+    return frozenset(each for _, allowed in _declared(reconciler, owned, watched) for each in allowed)
 
 
-def _watched(reconciler: Reconciler[Any] | type[Reconciler[Any]]) -> Iterator[tuple[KindLike, bool]]:
-    """The kinds beside the primary, and whether each may be missing."""
-    for each in (*reconciler.owns, *reconciler.watches):
-        yield (each.kind, each.optional) if isinstance(each, Owns | Watch) else (each, False)
+_Beside = list[tuple[KindLike, bool]]
+
+
+def _beside(reconciler: Reconciler[Any] | type[Reconciler[Any]]) -> tuple[_Beside, _Beside]:
+    """The kinds that are owned and those that are watched, and whether each may be missing."""
+
+    def kinds_of(declared: Iterable[Any]) -> _Beside:
+        return [(each.kind, each.optional) if isinstance(each, Owns | Watch) else (each, False) for each in declared]
+
+    return kinds_of(reconciler.owns), kinds_of(reconciler.watches)
 
 
 def _declared(
-    reconciler: Reconciler[Any] | type[Reconciler[Any]], watched: Iterable[Kind]
+    reconciler: Reconciler[Any] | type[Reconciler[Any]], owned: Iterable[Kind], watched: Iterable[Kind]
 ) -> Iterator[tuple[Kind, set[Permission]]]:
     """By the kind whose namespaces they are needed in."""
     primary = reconciler.primary_kind()
     yield primary, _allowed(primary, "get", "list", "watch")
+    for kind in owned:
+        yield kind, _allowed(kind, "get", "list", "watch")
     for kind in watched:
         yield kind, _allowed(kind, "list", "watch")
     if reconciler.resource is not None and "status" in reconciler.resource.model_fields:
         yield primary, _allowed(primary, "update", subresource="status")
+        if reconciler.tell_failing:
+            yield primary, _allowed(primary, "patch", subresource="status")
     if reconciler.owns:
         yield primary, _allowed(primary, "update", subresource="finalizers")
     yield kinds.EVENT, _allowed(kinds.EVENT, "create", "patch")
@@ -139,6 +139,21 @@ def sharding_permissions(namespace: str) -> frozenset[Permission]:
     )
 
 
+def needed_permissions(needs: Iterable[tuple[Kind, str, Key]]) -> frozenset[Permission]:
+    """What others say they need, as `controllerkit.webhook.WebhookServer.needs`."""
+    return frozenset(Permission(kind.group, kind.plural, verb, key.namespace, key.name) for kind, verb, key in needs)
+
+
+def reviewing_permissions() -> frozenset[Permission]:
+    """What asking the API server about callers needs, as ``Serving(authorize=True)`` does of who reads metrics."""
+    return frozenset(
+        {
+            Permission("authentication.k8s.io", "tokenreviews", "create"),
+            Permission("authorization.k8s.io", "subjectaccessreviews", "create"),
+        }
+    )
+
+
 def _allowed(kind: Kind, *verbs: str, subresource: str = "") -> set[Permission]:
     resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
     return {Permission(kind.group, resource, verb) for verb in verbs}
@@ -152,49 +167,6 @@ def _kind_of(kind: KindLike, known: Mapping[GVK, Kind]) -> Kind:
     if (found := known.get(kind)) is None:
         raise ConfigError(f"the plural of {kind} is not known here; declare it as Kind(group, version, kind, plural)")
     return found
-
-
-# -- from what is seen -----------------------------------------------------------------------------------------------
-
-
-class RbacTrace:
-    """A `WriteHook` that keeps which verbs on which resources were used: ``client.hooks.append(RbacTrace())``.
-
-    What a test makes an operator write is what its Role must allow. A write that fails was needed as well. Reads
-    are not seen.
-    """
-
-    def __init__(self) -> None:
-        self.permissions: set[Permission] = set()
-
-    def before(self, write: Write) -> None:
-        """See `WriteHook.before`."""
-        for verb in _VERBS_OF_WRITES[write.verb]:
-            self.permissions |= _allowed(write.kind, verb, subresource=write.subresource)
-
-    def after(self, write: Write, answer: Object | None, error: BaseException | None) -> None:
-        """See `WriteHook.after`."""
-
-    def save(self, path: Path) -> None:
-        """Adds what was seen to a file for ``controllerkit rbac --traced``; the same sights give the same bytes."""
-        known = read_trace(path) if path.exists() else frozenset()
-        seen = [
-            {name: value for name, value in asdict(each).items() if value or name == "group"}
-            for each in sorted(self.permissions | known)
-        ]
-        path.write_text("[\n" + ",\n".join(f"  {json.dumps(each)}" for each in seen) + "\n]\n")
-
-
-def read_trace(path: Path) -> frozenset[Permission]:
-    """What `RbacTrace.save` wrote.
-
-    Raises:
-        ConfigError: the file cannot be read as such.
-    """
-    try:
-        return frozenset(Permission(**each) for each in json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path} is no trace of writes: {error}; let RbacTrace.save write it") from error
 
 
 # -- as rules --------------------------------------------------------------------------------------------------------
@@ -279,7 +251,8 @@ async def require_permissions(
     """
     wanted = set(others)
     for reconciler in reconcilers:
-        for kind, permissions in _declared(reconciler, await _served(client, reconciler)):
+        owned, watched = [await _served(client, found) for found in _beside(reconciler)]
+        for kind, permissions in _declared(reconciler, owned, watched):
             namespaces = parts_of(caches, kind)
             wanted |= {replace(each, namespace=namespace) for each in permissions for namespace in namespaces}
     if missing := await preflight(client, wanted):
@@ -287,10 +260,10 @@ async def require_permissions(
         raise ConfigError(f"this process may not {told}. Grant it: `controllerkit rbac` writes the Role that is needed")
 
 
-async def _served(client: Client, reconciler: Reconciler[Any]) -> set[Kind]:
-    """What is watched, but for optional kinds that are not there."""
+async def _served(client: Client, declared: _Beside) -> set[Kind]:
+    """The kinds, but for optional ones that are not there."""
     found: set[Kind] = set()
-    for kind, optional in _watched(reconciler):
+    for kind, optional in declared:
         try:
             found.add(await client.kind_of(kind))
         except ConfigError:

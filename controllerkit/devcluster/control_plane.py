@@ -21,7 +21,7 @@ import secrets
 import shutil
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,8 +136,9 @@ class _Files:
 class ControlPlane:
     """A real control plane for one ``data_dir``; ``async with`` starts and stops it.
 
-    ``with_controllers`` adds kube-controller-manager and kube-scheduler. A second start on the same ``data_dir``
-    finds the objects of the first.
+    ``with_controllers`` adds kube-controller-manager and kube-scheduler. ``api_server_flags`` are kube-apiserver's own,
+    after those given here; a file that one names has to be there at the start. A second start on the same
+    ``data_dir`` finds the objects of the first.
 
     Attributes:
         url: ``https://127.0.0.1:PORT``, once started.
@@ -152,11 +153,13 @@ class ControlPlane:
         data_dir: Path,
         etcd: str = "etcd-3.7",
         with_controllers: bool = True,
+        api_server_flags: Sequence[str] = (),
         progress: Progress = _quiet,
     ) -> None:
         self._cache = cache
         self._etcd_component = etcd
         self._with_controllers = with_controllers
+        self._extra = {"kube-apiserver": tuple(api_server_flags)}
         self._progress = progress
         self._files = _Files(data_dir)
         self._ports = _Ports()
@@ -209,7 +212,7 @@ class ControlPlane:
         self._ports = _Ports.choose()
         await asyncio.to_thread(self._prepare)
         for name, binary in binaries.items():
-            command = [str(binary), *_FLAGS[name](self._files, self._ports)]
+            command = [str(binary), *_FLAGS[name](self._files, self._ports), *self._extra.get(name, ())]
             self._processes[name] = ChildProcess(name, command, log=self._files.root / f"{name}.log")
         self._progress("starting etcd and kube-apiserver")
         self._processes["etcd"].start()

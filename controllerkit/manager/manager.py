@@ -25,7 +25,9 @@ from controllerkit.controller import (
     Reconciler,
     Rehearsal,
     election_permissions,
+    needed_permissions,
     require_permissions,
+    reviewing_permissions,
     sharding_permissions,
 )
 from controllerkit.election import ElectionOptions, LeaderElector, Shards
@@ -193,6 +195,7 @@ class Manager:
             serving = Serving(address=metrics_address)
         self._certs = self._make_certs(serving) if serving is not None and serving.certificate is not None else None
         self._endpoints = self._make_endpoints(serving) if serving is not None else None
+        self._authorizes = serving is not None and serving.authorize
         self._recorders, self._others, self._leading = (
             RunnableGroup(name, self._fail, self.log) for name in ("recorders", "runnables", "leader's runnables")
         )
@@ -428,13 +431,13 @@ class Manager:
             self._loop_watch.start()
         if self._endpoints is not None:
             await self._endpoints.start()
+        if self._preflight:
+            reconcilers = [controller.reconciler for controller in self._controllers.values()]
+            await require_permissions(self._ungated, reconcilers, self._caches, self._other_permissions())
         if self._webhooks is not None:
             await self._webhooks.start(self._ungated, registry=self.registry, clock=self.clock, log=self.log)
         if self._certs is not None:
             self._others.add("certificate watcher", self._certs.run)
-        if self._preflight:
-            reconcilers = [controller.reconciler for controller in self._controllers.values()]
-            await require_permissions(self._ungated, reconcilers, self._caches, self._lease_permissions())
         for controller in self._controllers.values():
             await controller.declare()
         if self._elector is not None:
@@ -456,10 +459,16 @@ class Manager:
             self._leading.start()
         await stop.wait()
 
-    def _lease_permissions(self) -> frozenset[Permission]:
+    def _other_permissions(self) -> frozenset[Permission]:
+        """Of leases, of webhooks' certificates and of reviews; all that is needed beside the reconcilers."""
+        needed = frozenset() if self._webhooks is None else needed_permissions(self._webhooks.needs)
+        if self._authorizes:
+            needed |= reviewing_permissions()
         if self._elector is not None:
-            return election_permissions(self._elector.key.namespace, self._elector.key.name)
-        return frozenset() if self._shards is None else sharding_permissions(self._shards.key.namespace)
+            needed |= election_permissions(self._elector.key.namespace, self._elector.key.name)
+        if self._shards is not None:
+            needed |= sharding_permissions(self._shards.key.namespace)
+        return needed
 
     async def _act_while_held(self, lease: LeaderElector | Shards, what: str) -> None:
         """Starts what needs the lease once this process has it; ends the manager once it has not."""

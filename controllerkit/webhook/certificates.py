@@ -43,8 +43,12 @@ CHECK_S: Final = 60.0
 ATTEMPTS_MAX: Final = 5
 
 
+Need = tuple[Kind, str, Key]
+"""A verb on a kind; a key without a name is for all names, one without a namespace for all of these."""
+
+
 class ServingCertificates(Protocol):
-    """Where a webhook server gets its certificate."""
+    """Where a webhook server gets its certificate. What has ``needs`` is asked for permissions that it needs."""
 
     context: ssl.SSLContext
 
@@ -224,6 +228,14 @@ class MadeCertificates:
         self.context = _server_context()
         self.served: Pair | None = None
         self._absent: set[str] = set()
+
+    @property
+    def needs(self) -> Sequence[Need]:
+        """What the operator has to be allowed to do for it; where no name is given, with any."""
+        secret = [(kinds.SECRET, "create", Key(self._secret.namespace, ""))]
+        secret += [(kinds.SECRET, verb, self._secret) for verb in ("get", "update")]
+        told = [(kind, verb, Key("", name)) for kind, name in self._targets for verb in ("get", "update")]
+        return [*secret, *told]
 
     async def start(self, client: Client, clock: Clock, log: Any) -> None:
         """Returns when there is a certificate.

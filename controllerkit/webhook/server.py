@@ -24,7 +24,7 @@ from controllerkit.webhook.admission import (
     encode_review,
     review,
 )
-from controllerkit.webhook.certificates import ServingCertificates
+from controllerkit.webhook.certificates import Need, ServingCertificates
 from controllerkit.webhook.conversion import Conversions, Spoke, convert_review
 from controllerkit.webhook.injection import MUTATING, TIMEOUT_S, VALIDATING, Hook, Reached, configuration
 from controllerkit.webhook.metrics import WebhookMetrics
@@ -148,6 +148,12 @@ class WebhookServer:
     def configurations(self, name: str, reached: Reached) -> list[dict[str, Any]]:
         """The configurations of what was added with `add`, both named ``name``, to be applied or printed as YAML."""
         return [configuration(kind, name, hooks, reached) for kind, hooks in self._hooks.items() if hooks]
+
+    @property
+    def needs(self) -> Sequence[Need]:
+        """What the operator has to be allowed to do for its certificates."""
+        found: Sequence[Need] = getattr(self._certificates, "needs", ())
+        return found
 
     @property
     def paths(self) -> Sequence[str]:

@@ -12,6 +12,8 @@ import yaml
 from controllerkit.cli.rbac import rbac
 from controllerkit.controller import Permission, RbacTrace
 from controllerkit.errors import ConfigError
+from controllerkit.objects import Key
+from controllerkit.webhook import MadeCertificates
 from tests.unit.cli.test_cli import controllerkit
 
 TARGET = "tests.unit.controller.test_permissions:Pods"
@@ -79,10 +81,51 @@ def test_a_role_that_is_not_enough_is_told_what_it_lacks(capsys: pytest.CaptureF
     ]
 
 
+WEBHOOKS = MadeCertificates(
+    secret=Key("ops", "hooks-tls"), names=["hooks.ops.svc"], mutating=["shop"], definitions=["shops.example.dev"]
+)
+
+
+def test_webhooks_need_their_secret_and_what_they_are_told_to(capsys: pytest.CaptureFixture[str]) -> None:
+    _, told, secret = written(capsys, name="shop", webhooks=["tests.unit.cli.test_rbac:WEBHOOKS"])
+    assert (told["kind"], told["metadata"]) == ("ClusterRole", {"name": "shop-webhooks"})
+    both = {"verbs": ["get", "update"]}
+    assert told["rules"] == [
+        {
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["mutatingwebhookconfigurations"],
+            "resourceNames": ["shop"],
+            **both,
+        },
+        {
+            "apiGroups": ["apiextensions.k8s.io"],
+            "resources": ["customresourcedefinitions"],
+            "resourceNames": ["shops.example.dev"],
+            **both,
+        },
+    ]
+    assert (secret["kind"], secret["metadata"]) == ("Role", {"name": "shop-webhooks", "namespace": "ops"})
+    assert secret["rules"] == [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["hooks-tls"], **both},
+    ]
+
+
+def test_metrics_for_whom_the_server_allows_need_its_reviews(capsys: pytest.CaptureFixture[str]) -> None:
+    _, reviews = written(capsys, name="shop", authorize_metrics=True, namespace=["a"])
+    assert (reviews["kind"], reviews["metadata"]) == ("ClusterRole", {"name": "shop-reviews"})
+    assert reviews["rules"] == [
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+    ]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"leader_elect": "shop"}, "--leader-elect is NAMESPACE/NAME, got 'shop'"),
+        ({"webhooks": ["pyproject"]}, "is neither a WebhookServer nor a MadeCertificates; write MODULE:NAME"),
+        ({"webhooks": ["tests.unit.cli.test_rbac:TARGET"]}, "is neither a WebhookServer nor a MadeCertificates"),
         ({"service_account": "a/b/c"}, "--service-account is NAMESPACE/NAME, got 'a/b/c'"),
         ({"check": Path("/none.yaml")}, "cannot read /none.yaml"),
         ({"check": Path("pyproject.toml")}, "cannot read|holds neither a Role nor a ClusterRole"),

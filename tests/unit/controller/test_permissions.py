@@ -21,9 +21,12 @@ from controllerkit.controller import (
     read_trace,
     require_permissions,
 )
+from controllerkit.controller.tracing import permission_of
 from controllerkit.errors import ConfigError, Forbidden, NotFound
-from controllerkit.manager import LeaderElection, Sharding
+from controllerkit.manager import LeaderElection, Serving, Sharding
 from controllerkit.objects import GVK, Kind
+from controllerkit.webhook import MadeCertificates, WebhookServer
+from controllerkit.wire import WireRequest
 from tests.unit.conftest import Website
 from tests.unit.controller.running import running
 
@@ -65,8 +68,10 @@ def test_what_is_declared_is_read_the_status_is_written_and_events_are_told() ->
         "list websites.example.dev",
         "watch websites.example.dev",
         "update websites/status.example.dev",
+        "patch websites/status.example.dev",
         "update websites/finalizers.example.dev",
         *(f"{verb} {what}" for verb in ("list", "watch") for what in ("configmaps", "deployments.apps", "nodes")),
+        *(f"get {what}" for what in ("configmaps", "deployments.apps")),
     }
 
 
@@ -138,6 +143,47 @@ async def test_writes_are_traced_by_verb_and_resource_even_those_that_fail(clien
     trace.save(path)
     assert path.read_bytes() == first
     assert told(read_trace(path)) == expected
+
+
+async def test_whatever_a_client_asks_is_traced_where_it_is_followed(client: Client) -> None:
+    trace = RbacTrace()
+    trace.follow(client)
+    twin = client.without()
+    value = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
+    await client.apply(value)
+    await client.apply({**value, "data": {"x": "y"}})
+    await twin.get(kinds.CONFIG_MAP, "a", "default")
+    await client.list(kinds.SECRET, "default")
+    async with client.watch(kinds.LEASE, timeout_s=1):
+        pass
+    await client.request_json("GET", "/apis/apps/v1")
+    assert told(trace.permissions) == {
+        "create configmaps", "patch configmaps", "get configmaps", "list secrets", "watch leases.coordination.k8s.io"
+    }  # fmt: skip
+    assert trace.refused == set()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "needed"),
+    [
+        ("POST", "/api/v1/namespaces", "create namespaces"),
+        ("GET", "/api/v1/namespaces/a", "get namespaces"),
+        ("GET", "/api/v1/namespaces/a/status", "get namespaces/status"),
+        ("GET", "/api/v1/namespaces/a/pods", "list pods"),
+        ("GET", "/api/v1/pods?watch=true&resourceVersion=1", "watch pods"),
+        ("POST", "/api/v1/namespaces/a/pods/b/eviction?dryRun=All", "create pods/eviction"),
+        ("DELETE", "/apis/apps/v1/namespaces/a/deployments", "deletecollection deployments.apps"),
+        ("DELETE", "/apis/apps/v1/namespaces/a/deployments/b", "delete deployments.apps"),
+        ("PATCH", "/apis/apps/v1/namespaces/a/deployments/b/scale", "patch deployments/scale.apps"),
+        ("POST", "/apis/authentication.k8s.io/v1/tokenreviews", "create tokenreviews.authentication.k8s.io"),
+        ("GET", "/api", "None"),
+        ("GET", "/api/v1", "None"),
+        ("GET", "/apis/apps/v1", "None"),
+        ("GET", "/version", "None"),
+    ],
+)
+def test_a_request_needs_what_the_api_server_makes_of_its_path(method: str, path: str, needed: str) -> None:
+    assert str(permission_of(WireRequest(method=method, path=path))) == needed
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '[{"verb": "get"}]'])
@@ -250,3 +296,21 @@ async def test_a_manager_asks_for_its_leases_too(
         async with running(websites, Site(), namespace="default", preflight=True, **options):
             pass
     assert {one for one in judge.asked if "leases" in one} == {f"{verb} leases ops" for verb in asked}
+
+
+async def test_a_manager_asks_for_its_webhooks_and_reviews_too(
+    websites: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = Judge(websites, monkeypatch, "get websites default")
+    secret = Key("ops", "tls")
+    webhooks = WebhookServer(MadeCertificates(secret=secret, names=["a.ops.svc"], validating=["a"]), port=0)
+    serving = Serving(address="127.0.0.1:0", authorize=True)
+    with pytest.raises(ConfigError, match=r"may not get websites\.example\.dev in namespace default"):
+        async with running(websites, Site(), namespace="default", preflight=True, webhooks=webhooks, serving=serving):
+            pass
+    assert {one for one in judge.asked if "secrets" in one or "webhook" in one or "reviews" in one} == {
+        *(f"{verb} secrets ops" for verb in ("create", "get", "update")),
+        *(f"{verb} validatingwebhookconfigurations" for verb in ("get", "update")),
+        "create tokenreviews",
+        "create subjectaccessreviews",
+    }
