@@ -26,6 +26,9 @@ TARGET is MODULE or FILE.py, for every Resource that it defines, or MODULE:CLASS
 different versions become one definition. Whatever breaks objects or clients of the file that is replaced is told on
 standard error.
 
+Where all versions of a kind but one have `to_hub` and `from_hub`, the definition is converted by a webhook, whose
+Service --conversion-service names; caBundle is set by who serves it.
+
 --check writes nothing. It fails, with a diff, where a file is not what the models say; where a change breaks objects
 or clients of before (a field removed, a bound tightened, an enum's value gone); and where versions that nothing
 converts lose each other's fields. --against names the folder that holds what users have installed, such as the
@@ -40,6 +43,8 @@ Examples:
 
   controllerkit crds shop/api.py:Order shop/api.py:OrderV1beta1 --out deploy/crds
 
+  controllerkit crds alarms.api --conversion-service alarms/webhooks
+
   controllerkit crds operators.etcd.api --check
 
   controllerkit crds shop.api --check --against ../release-1.4/crds
@@ -51,13 +56,16 @@ WIDTH: Final = 120
 def crds(
     targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help="whose, as MODULE or MODULE:CLASS")],
     out: Annotated[Path, typer.Option(help="the folder of the files")] = Path("crds"),
+    conversion_service: Annotated[
+        str | None, typer.Option(metavar="NAMESPACE/NAME[:PORT]", help="the Service of the webhook that converts")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="write nothing; fail on drift and breaking changes")] = False,
     against: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="definitions that users have; else those of --out")
     ] = None,
 ) -> None:
     """See ``CRDS_HELP``."""
-    files = _files(targets)
+    files = _files(targets, conversion_service)
     failed = False
     for name, (definition, text) in files.items():
         path = out / name
@@ -120,7 +128,7 @@ def _declared(model: type[Resource]) -> bool:
     return True
 
 
-def _files(targets: Sequence[str]) -> dict[str, tuple[dict[str, Any], str]]:
+def _files(targets: Sequence[str], service: str | None = None) -> dict[str, tuple[dict[str, Any], str]]:
     """The definition and its text, by file name."""
     from controllerkit.schema import custom_resource_definition
 
@@ -133,12 +141,31 @@ def _files(targets: Sequence[str]) -> dict[str, tuple[dict[str, Any], str]]:
                 versions.append(model)
     files: dict[str, tuple[dict[str, Any], str]] = {}
     for (plural, _group), models in kinds.items():
-        definition, name = custom_resource_definition(*models), f"{plural}.yaml"
+        definition = custom_resource_definition(*models, conversion=_conversion(models, service))
+        name = f"{plural}.yaml"
         if name in files:
             groups = f"{files[name][0]['spec']['group']} and {definition['spec']['group']}"
             raise ConfigError(f"{groups} both have {plural}; write them with two calls and --out folders")
         files[name] = definition, rendered(definition, [model.__name__ for model in models])
     return files
+
+
+def _conversion(models: Sequence[type[Resource]], service: str | None) -> dict[str, Any] | None:
+    """The stanza, where all versions but the hub say how they are converted."""
+    converted = [each for each in models if callable(getattr(each, "to_hub", None))]
+    if len(models) < 2 or len(converted) != len(models) - 1:
+        return None
+    if service is None:
+        raise ConfigError(
+            f"{converted[0].__name__} converts by a webhook; name its Service: --conversion-service NAMESPACE/NAME"
+        )
+    from controllerkit.webhook import Reached, conversion
+
+    place, _, port = service.partition(":")
+    namespace, _, name = place.partition("/")
+    if not namespace or not name or not (port or "443").isdecimal():
+        raise ConfigError(f"--conversion-service is NAMESPACE/NAME or NAMESPACE/NAME:PORT, got {service!r}")
+    return conversion(Reached(service=name, namespace=namespace, port=int(port or "443")))
 
 
 def rendered(definition: dict[str, Any], models: Sequence[str]) -> str:

@@ -113,6 +113,9 @@ class Resource(ApiModel):
         selectable: paths such as ``.spec.color`` that field selectors may name.
         served, storage: whether this version is served, and is the one that is stored, where there are several.
         deprecated: True, or the warning that clients get.
+        structural: False for a class that only reads objects whose definition is somebody else's, and may so have
+            types that no structural schema has. All others are compiled when they are declared, unless a name in
+            them is declared later.
 
     >>> class Website(Resource, group="example.dev", version="v1"):
     ...     spec: dict[str, Any] = {}
@@ -146,9 +149,15 @@ class Resource(ApiModel):
         served: bool = True,
         storage: bool | None = None,
         deprecated: bool | str = False,
+        structural: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Takes the class arguments."""
+        """Takes the class arguments.
+
+        Raises:
+            ConfigError: a field has no structural schema, or a rule cannot be compiled; the message names class,
+                field and what to do.
+        """
         super().__pydantic_init_subclass__(**kwargs)
         if group is not None or version is not None:
             if not group or not version:
@@ -166,6 +175,10 @@ class Resource(ApiModel):
                 storage=storage,
                 deprecated=deprecated,
             )
+            if structural and cls.__pydantic_complete__:
+                from controllerkit.schema.rules import schema_of
+
+                schema_of(cls)
 
     @classmethod
     def resource_kind(cls) -> Kind:

@@ -30,6 +30,7 @@ from pydantic_core import PydanticUndefined
 from typing_extensions import TypeAliasType
 
 from controllerkit.errors import ConfigError
+from controllerkit.schema.compiling import rule_problem
 from controllerkit.schema.markers import Cel, Keywords
 from controllerkit.schema.stored import with_defaults
 from controllerkit.schema.types import Quantity
@@ -194,6 +195,9 @@ def _of_model(model: type[BaseModel], at: _At) -> Schema:
     if model.model_config.get("extra") == "allow":
         schema["x-kubernetes-preserve-unknown-fields"] = True
     _add_rules(schema, getattr(model, "_rules", ()))
+    for rule in getattr(model, "_rules", ()):
+        if problem := rule_problem(rule.rule, schema, root=_is_resource(model)):
+            raise ConfigError(f"{model.__name__}: the rule {rule.rule!r}: {problem}; put the rule right")
     return _ordered(schema)
 
 
@@ -301,6 +305,8 @@ def _of_type(annotation: Any, metadata: Sequence[Any], at: _At) -> Schema:
             schema.update(each.values)
         elif isinstance(each, Cel):
             _add_rules(schema, [each])
+            if problem := rule_problem(each.rule, schema):
+                raise at.refuse(f"the rule {each.rule!r}: {problem}", "put the rule right")
         else:
             _constrain(schema, each, at)
     _check_list(schema, at)
@@ -394,6 +400,8 @@ def _check_list(schema: Schema, at: _At) -> None:
         return
     if schema.get("type") != "array":
         raise at.refuse(f"x-kubernetes-list-type {kind} is for lists", "put it on a list[…]")
+    if kind == "set" and "type" not in items and not items.get("x-kubernetes-int-or-string"):
+        raise at.refuse("a set of anything cannot be compared", "give its items a scalar type, or use list[Any]")
     if kind == "set" and items.get("type") in ("object", "array"):
         atomic = items.get("x-kubernetes-map-type") == "atomic" or items.get("x-kubernetes-list-type") == "atomic"
         if not atomic:

@@ -200,7 +200,7 @@ def test_defaults_are_copies_and_null_counts_only_where_it_may() -> None:
         ({"host": "x"}, 'spec.host: Invalid value: "x": spec.host in body must be of type ipv4: "x"'),
         (
             {"small": 1 << 40},
-            "<nil>: Invalid value: : Checked value must be of type integer with format int32 in spec.small",
+            '<nil>: Invalid value: "": Checked value must be of type integer with format int32 in spec.small',
         ),
         ({"a": True}, 'spec.a: Invalid value: "boolean": spec.a in body must be of type integer: "boolean"'),
     ],

@@ -123,6 +123,22 @@ def test_versions_that_lose_each_others_fields_fail_a_check(module: Path, capsys
     assert "v1.spec.color: version-loses: v1beta1 does not hold it as it is" in capsys.readouterr().err
 
 
+def test_versions_that_say_how_they_convert_are_converted_by_a_webhook(tmp_path: Path) -> None:
+    target = str(ROOT / "examples" / "alarms.py")
+    with pytest.raises(ConfigError, match=r"AlarmV1 converts by a webhook; name its Service: --conversion-service"):
+        crds([target], out=tmp_path)
+    with pytest.raises(ConfigError, match=r"NAMESPACE/NAME or NAMESPACE/NAME:PORT, got 'webhooks'"):
+        crds([target], out=tmp_path, conversion_service="webhooks")
+    crds([target], out=tmp_path, conversion_service="ops/webhooks:8443")
+    made = yaml.safe_load((tmp_path / "alarms.yaml").read_text())
+    service = {"name": "webhooks", "namespace": "ops", "path": "/convert", "port": 8443}
+    assert made["spec"]["conversion"] == {
+        "strategy": "Webhook",
+        "webhook": {"clientConfig": {"service": service}, "conversionReviewVersions": ["v1"]},
+    }
+    crds([target], out=tmp_path, conversion_service="ops/webhooks:8443", check=True)
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [

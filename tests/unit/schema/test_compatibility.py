@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controllerkit.schema import compatibility
 from controllerkit.schema.compatibility import compare_definitions, compare_schemas, compare_versions
 
 STRING, INTEGER, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
@@ -177,3 +180,13 @@ def test_versions_that_nothing_converts_must_hold_the_same_fields() -> None:
     assert compare_versions(converted) == []
     unserved = definition(version(schema=thing(b=STRING)), version("v1beta1", served=False))
     assert compare_versions(unserved) == []
+
+
+def test_every_breaking_change_that_is_known_is_shown_by_a_case() -> None:
+    source = Path(compatibility.__file__).read_text()
+    named = set(re.findall(r'"breaking",\s*"([a-z-]+)"', source)) | set(re.findall(r'rule = "([a-z-]+)"', source))
+    named |= set(re.findall(r'"([a-z-]+)" if name in before else "', source))
+    named |= set(re.findall(r' if name in before else "([a-z-]+)"', source))
+    known = Path(__file__).read_text()
+    assert len(named) > 20
+    assert {one for one in named if one not in known} == set()

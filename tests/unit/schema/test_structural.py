@@ -385,8 +385,80 @@ def test_two_names_of_one_field_are_refused() -> None:
 
 
 def test_a_status_that_must_be_given_is_refused() -> None:
-    class Odd(Resource, group="example.dev", version="v1"):
-        status: Inner
-
     with pytest.raises(ConfigError, match=r"Odd\.status: status is required"):
-        structural_schema(Odd)
+
+        class Odd(Resource, group="example.dev", version="v1"):
+            status: Inner
+
+
+# -- told when the class is declared ---------------------------------------------------------------------------------
+
+
+def declared(annotation: Any, *rules: Any, **options: Any) -> type[Resource]:
+    """A resource whose spec has the field ``value``, as a module would declare it."""
+    field = {"__annotations__": {"value": annotation}, "value": Field(default=None), "__module__": __name__}
+    spec = type("DeclaredSpec", (ApiModel,), field, rules=list(rules))
+    root = {"__annotations__": {"spec": spec}, "__module__": __name__}
+    return type("Declared", (Resource,), root, group="example.dev", version="v1", **options)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        (timedelta, "DeclaredSpec.value: timedelta has no form in a structural schema; use controllerkit"),
+        (list[bytes], "DeclaredSpec.value: bytes has no form in a structural schema; use pydantic.Base64Bytes"),
+        (dict[int, str], r"DeclaredSpec.value: keys of type int cannot be described; use dict\[str"),
+        (str | list[str], "DeclaredSpec.value: .* has several types, and .* one per field; .* else use Any"),
+        (tuple[int, str], "DeclaredSpec.value: items of a fixed number and order cannot be described; use tuple"),
+        (Recursive, "Recursive.children: Recursive → Recursive is recursive; .* end it with dict"),
+        (set[Port], "DeclaredSpec.value: a set holds scalars; use list_map"),
+        (set[Any], "DeclaredSpec.value: a set of anything cannot be compared; give its items a scalar type"),
+        (datetime, None),
+        (Any, None),
+    ],
+)  # fmt: skip
+def test_a_type_without_a_structural_schema_is_an_error_where_it_is_declared(annotation: Any, message: str) -> None:
+    if message is None:
+        declared(annotation)
+        return
+    with pytest.raises(ConfigError, match=message):
+        declared(annotation)
+    assert declared(annotation, structural=False).resource_kind().kind == "Declared", "for readers of others' kinds"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("self.value >", "it does not compile: <input>:1:13: Syntax error"),
+        ("value > 1", "value is no variable; there are self and oldSelf"),
+        ("self.valu > 1", "self.valu is no field; valu is none of value"),
+        ("has(oldSelf.other)", "oldSelf.other is no field; other is none of value"),
+        ("self.value.startsWith('self.other') && [1].all(x, x > 0)", ""),
+        ("self.?value.orValue(3) == 3", ""),
+        ("[1].exists(i, n, n > i) || cel.bind(x, self.value, x > 1)", ""),
+        ("type(self.value) == int || quantity('1Gi').isLessThan(quantity('2Gi'))", ""),
+    ],
+)
+def test_a_rule_that_does_not_compile_is_an_error_where_it_is_declared(rule: str, message: str) -> None:
+    if not message:
+        declared(int, cel(rule))
+        return
+    with pytest.raises(ConfigError) as of_class:
+        declared(int, cel(rule))
+    assert str(of_class.value) == f"DeclaredSpec: the rule {rule!r}: {message}; put the rule right" or (
+        "Syntax error" in message and message in str(of_class.value)
+    )
+    with pytest.raises(ConfigError, match=r"DeclaredSpec\.value: the rule 'self >'"):
+        declared(Annotated[int, cel("self >")])
+
+
+def test_a_rule_of_the_whole_sees_its_name_and_nothing_else_of_the_metadata() -> None:
+    with pytest.raises(ConfigError, match=r"self\.metadata\.labels is no field; labels is none of name, generateName"):
+
+        class Labelled(Resource, group="example.dev", version="v1", rules=[cel("has(self.metadata.labels)")]):
+            spec: Inner
+
+    class Named(Resource, group="example.dev", version="v1", rules=[cel("self.metadata.name != 'a'")]):
+        spec: Inner
+
+    assert "x-kubernetes-validations" in structural_schema(Named)
