@@ -7,7 +7,7 @@ rules, chosen by what callers meet, not the whole of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from controllerkit.apiserver.events import validate_event
@@ -22,12 +22,13 @@ Value = Mapping[str, Any]
 Findings = Iterator[FieldError]
 
 
-def _containers(spec: Value, path: str) -> Findings:
+def _containers(spec: Value, path: str, claims: Sequence[Value] = ()) -> Findings:
     containers = spec.get("containers") or ()
     if not containers:
         yield FieldError.required(f"{path}.containers")
     names: set[str] = set()
     volumes = {volume.get("name") for volume in spec.get("volumes") or ()}
+    volumes |= {(claim.get("metadata") or {}).get("name") for claim in claims}
     for group in ("containers", "initContainers"):
         for index, container in enumerate(spec.get(group) or ()):
             where = f"{path}.{group}[{index}]"
@@ -61,8 +62,9 @@ def _container(container: Value, where: str, volumes: set[Any]) -> Findings:
             yield FieldError.required(f"{where}.volumeMounts[{index}].mountPath")
 
 
-def _pod_spec(spec: Value, path: str) -> Findings:
-    yield from _containers(spec, path)
+def _pod_spec(spec: Value, path: str, claims: Sequence[Value] = ()) -> Findings:
+    """``claims``: templates that a StatefulSet makes volumes of."""
+    yield from _containers(spec, path, claims)
     policy = spec.get("restartPolicy")
     if policy not in ("Always", "OnFailure", "Never"):
         yield FieldError.unsupported(f"{path}.restartPolicy", policy, ("Always", "OnFailure", "Never"))
@@ -95,7 +97,8 @@ def _workload(value: Value) -> Findings:
     if spec.get("replicas", 0) < 0:
         yield FieldError.invalid("spec.replicas", spec["replicas"], "must be greater than or equal to 0")
     yield from check_labels(labels, "spec.template.metadata.labels")
-    yield from _pod_spec(template.get("spec") or {}, "spec.template.spec")
+    claims = spec.get("volumeClaimTemplates") or ()
+    yield from _pod_spec(template.get("spec") or {}, "spec.template.spec", claims)
     policy = (template.get("spec") or {}).get("restartPolicy")
     if policy in ("OnFailure", "Never"):
         yield FieldError.unsupported("spec.template.spec.restartPolicy", policy, ("Always",))

@@ -441,6 +441,18 @@ async def test_a_stateful_set_has_its_defaults(server: Server, ns: str) -> None:
     )
 
 
+async def test_a_stateful_set_may_mount_its_claims_and_nothing_else(server: Server, ns: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{ns}/statefulsets"
+    body = stateful_set("a")
+    (container,) = body["spec"]["template"]["spec"]["containers"]
+    container["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    await server.make(path, body)
+    container["volumeMounts"].append({"name": "other", "mountPath": "/other"})
+    answer = await server.post(path, {**body, "metadata": {"name": "b"}})
+    assert answer.code == 422
+    assert causes(answer) == {"spec.template.spec.containers[0].volumeMounts[1].name": 'Not found: "other"'}
+
+
 async def test_most_of_a_stateful_set_stays(server: Server, ns: str) -> None:
     path = f"/apis/apps/v1/namespaces/{ns}/statefulsets"
     await server.make(path, stateful_set("a"))
