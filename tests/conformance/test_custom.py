@@ -191,6 +191,54 @@ async def test_null_gives_way_to_a_default(server: Server, widgets: Custom) -> N
     assert made["spec"]["color"] == "red"
 
 
+async def test_null_where_it_is_not_allowed_gives_way_to_a_default_or_is_dropped_at_every_depth(
+    server: Server, fresh_definition: Fresh
+) -> None:
+    text = {"type": "string"}
+    filled = {"type": "string", "default": "x"}
+    spec = {
+        "type": "object",
+        "properties": {
+            "plain": text,
+            "kept": {"type": "string", "nullable": True},
+            "map": {"type": "object", "additionalProperties": text},
+            "filledMap": {"type": "object", "additionalProperties": filled},
+            "filledList": {"type": "array", "items": filled},
+            "objects": {"type": "array", "items": {"type": "object", "properties": {"plain": text, "filled": filled}}},
+            "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"plain": text}},
+            "needed": {"type": "object", "required": ["plain"], "properties": {"plain": text}},
+        },
+    }
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+    body = await fresh_definition(versions=[{"name": "v1", "served": True, "storage": True, "schema": schema}])
+    group, plural, kind = body["spec"]["group"], body["spec"]["names"]["plural"], body["spec"]["names"]["kind"]
+
+    def new(name: str, spec: Any) -> dict[str, Any]:
+        return {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+    path = f"/apis/{group}/v1/namespaces/default/{plural}"
+    given = {
+        "plain": None,
+        "kept": None,
+        "map": {"a": None, "b": "b"},
+        "filledMap": {"a": None},
+        "filledList": [None, "y"],
+        "objects": [{"plain": None, "filled": None}],
+        "open": {"plain": None, "other": None},
+    }
+    made = await server.make(path, new("a", given))
+    assert made["spec"] == {
+        "kept": None,
+        "map": {"b": "b"},
+        "filledMap": {"a": "x"},
+        "filledList": ["x", "y"],
+        "objects": [{"filled": "x"}],
+        "open": {"other": None},
+    }
+    answer = await server.post(path, new("b", {"needed": {"plain": None}}))
+    assert (answer.code, causes(answer)) == (422, {("spec.needed.plain", "Required value")})
+
+
 async def test_int_or_string_takes_both(server: Server, widgets: Custom) -> None:
     for name, port in (("a", 80), ("b", "http")):
         made = await server.make(widgets.path(), widgets.new(name, {"size": 1, "port": port}))
