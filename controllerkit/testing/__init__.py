@@ -6,11 +6,13 @@ to a reconciler by seed.
 
 from controllerkit.testing.clock import VirtualClock, settle
 from controllerkit.testing.faults import Connection, Direction, FaultProxy
+from controllerkit.testing.life import Limits, World
+from controllerkit.testing.process import Outside
 from controllerkit.testing.running import connected, running, served
 from controllerkit.testing.scenario import Mismatch, run_scenario
 from controllerkit.testing.schedule import Faults
 from controllerkit.testing.simloop import SimClock, SimLoop
-from controllerkit.testing.simulate import Limits, Report, World, simulate
+from controllerkit.testing.simulate import Report, simulate
 from controllerkit.testing.transport import (
     Delayed,
     Fault,
@@ -43,6 +45,7 @@ __all__ = [
     "LostAnswer",
     "LostRequest",
     "Mismatch",
+    "Outside",
     "Refusal",
     "Report",
     "Rewritten",

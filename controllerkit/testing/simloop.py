@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final, NoReturn
@@ -41,8 +42,20 @@ class SimLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._rng = rng
         self._rounds = 0
+        self._paused: list[Collection[asyncio.Task[Any]]] = []
+        self._held: list[Any] = []
         self._selector = self  # what BaseEventLoop asks when to go on
         self._clock_resolution = 1e-9
+
+    def pause(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """From now on no task that is in ``tasks``, a collection that may change, takes a step; time goes on."""
+        self._paused.append(tasks)
+
+    def resume(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """These go on, with everything that has come to them meanwhile."""
+        self._paused = [each for each in self._paused if each is not tasks]
+        self._ready.extend(self._held)  # type: ignore[attr-defined]
+        self._held.clear()
 
     # What BaseEventLoop wants of a loop.
 
@@ -61,6 +74,11 @@ class SimLoop(asyncio.BaseEventLoop):
         self._rounds += 1
         if self._rounds > ROUNDS_MAX:
             raise SimulationError(f"{ROUNDS_MAX} rounds passed at {self._now:g} s, and no time; {self._who_waits()}")
+        if self._paused:
+            held = [handle for handle in ready if _is_step(handle) and self._is_paused(handle)]
+            self._held += held
+            for handle in held:
+                ready.remove(handle)
         if self._rng is not None and len(ready) > 1:
             places = [at for at, handle in enumerate(ready) if _is_step(handle)]
             steps = [ready[at] for at in places]
@@ -68,6 +86,9 @@ class SimLoop(asyncio.BaseEventLoop):
             for at, step in zip(places, steps, strict=True):
                 ready[at] = step
         return []
+
+    def _is_paused(self, handle: Any) -> bool:
+        return any(handle._callback.__self__ in tasks for tasks in self._paused)
 
     def _process_events(self, _: list[Any]) -> None:
         """There are none without sockets."""

@@ -15,8 +15,9 @@ import pytest
 from controllerkit import ApiModel, Reconciler, Request, Resource, Result, kinds
 from controllerkit.errors import ConfigError, SimulationFailed
 from controllerkit.objects import Key, set_controller_reference
-from controllerkit.testing import Faults, Limits, World, simulate
-from controllerkit.testing.schedule import Crash, Put, Trouble, draw_schedule, fault_for, shrunk
+from controllerkit.testing import Faults, Limits, Outside, World, simulate
+from controllerkit.testing.schedule import Crash, Cut, Pause, Put, Trouble, draw_schedule, fault_for
+from controllerkit.testing.shrink import shrunk, simplified
 from controllerkit.testing.transport import Delayed, LostAnswer, Stale
 
 ROOT = Path(__file__).parents[3]
@@ -209,6 +210,85 @@ def test_an_invariant_is_looked_at_after_every_write() -> None:
         )
 
 
+class WritesPastTheGate(Right):
+    """Its client is one that nobody asks whether this process leads."""
+
+    async def reconcile(self, request: Request) -> Result | None:
+        self.client = self.client.without(*self.client.hooks)
+        return await super().reconcile(request)
+
+
+def test_of_two_replicas_one_leads_and_none_writes_without_the_lease() -> None:
+    report = simulate(Right, primaries=PAGES, seeds=25, replicas=2, converged=each_page_has_its_one_map)
+    assert {"Pause", "CutOff", "Crash"} <= set(report.faults)
+    problem = r"a write without the lease: \w+ /.* by replica . start \d, while .* holds the lease"
+    with pytest.raises(SimulationFailed, match=problem) as e:
+        simulate(WritesPastTheGate, primaries=PAGES, seeds=200, replicas=2, converged=each_page_has_its_one_map)
+    assert any("stands still" in step for step in e.value.steps), "that is what finds it"
+    with pytest.raises(SimulationFailed) as again:
+        simulate(WritesPastTheGate, primaries=PAGES, seed=e.value.seed, replicas=2)
+    assert str(again.value) == str(e.value)
+    with pytest.raises(ConfigError, match="one replica or more, got 0"):
+        simulate(Right, primaries=PAGES, replicas=0)
+
+
+class Letters:
+    """A letter box outside: who writes to it twice has sent two letters."""
+
+    def __init__(self, line: Outside) -> None:
+        self._line = line
+        self.letters: dict[str, int] = {}
+
+    async def send(self, to: str) -> None:
+        await self._line.call(f"send {to}", lambda: self.letters.update({to: self.letters.get(to, 0) + 1}))
+
+    async def read(self) -> dict[str, int]:
+        return await self._line.call("read", lambda: dict(self.letters))
+
+
+class SendsALetter(Right):
+    owns = ()
+
+    def __init__(self, box: Letters) -> None:
+        self.box = box
+
+    async def reconcile(self, request: Request) -> Result | None:
+        found = await self.get(request.key)
+        if found is not None and not (await self.box.read()).get(found.key.name):
+            await self.box.send(found.key.name)
+        return None
+
+
+class SendsWithoutLooking(SendsALetter):
+    async def reconcile(self, request: Request) -> Result | None:
+        found = await self.get(request.key)
+        if found is not None and not found.status.map:
+            await self.box.send(found.key.name)
+            await self.write_status(found, {"map": "sent"})
+        return None
+
+
+def each_page_has_one_letter(world: World) -> None:
+    sent = {each.key.name: world.outside.letters.get(each.key.name) for each in world.list(Page)}
+    assert set(sent.values()) <= {1}, f"letters sent: {sent}"
+
+
+def test_what_lies_outside_is_new_for_each_seed_and_calls_to_it_are_lost_like_others() -> None:
+    report = simulate(SendsALetter, primaries=PAGES, outside=Letters, seeds=40, converged=each_page_has_one_letter)
+    assert report.faults["LostAnswer"] > 0
+    once = Limits(actions=1)
+    with pytest.raises(SimulationFailed, match=r"letters sent: {'.': 2}") as caught:
+        simulate(
+            SendsWithoutLooking,
+            primaries=PAGES,
+            outside=Letters,
+            seeds=100,
+            converged=each_page_has_one_letter,
+            limits=once,
+        )
+    assert any("is troubled" in each or "crashes" in each for each in caught.value.steps)
+
+
 class Stamps(Reconciler[Page]):
     """Writes once for each pass, and nothing of it wakes it."""
 
@@ -329,11 +409,41 @@ def test_shrinking_keeps_what_is_needed_and_asks_no_more_than_it_may() -> None:
     assert len(asked) == 3
 
 
+def test_what_is_left_is_made_as_short_and_as_simple_as_it_may_be() -> None:
+    spec = {"text": "abcdefgh", "replicas": 8, "more": ["x", "y", "z"], "unused": {"a": 1}}
+    steps: list[Any] = [
+        Put(1.0, {"kind": "Page", "metadata": {"name": "a"}, "spec": spec}),
+        Crash(7, True, 4.0),
+        Pause(2.0, 0, 20.0),
+        Cut(3.0, True),
+        Trouble(9, 4, 5.0),
+    ]
+
+    def fails(fewer: Any) -> bool:
+        put, crash, pause, *_ = fewer
+        wanted = put.value.get("spec", {})
+        big = wanted.get("replicas", 0) >= 3 and "y" in wanted.get("more", [])
+        return big and len(wanted.get("text", "")) >= 2 and crash.away_s >= 1.0 and pause.for_s >= 15.0
+
+    made = simplified(steps, fails, runs_max=1000)
+    assert made == (
+        Put(
+            1.0,
+            {"kind": "Page", "metadata": {"name": "a"}, "spec": {"text": "ab", "replicas": 4, "more": ["x", "y", "z"]}},
+        ),
+        Crash(7, True, 1.0),
+        Pause(2.0, 0, 20.0),
+        Cut(3.0, False),
+        Trouble(9, 4, 0.0),
+    )
+    assert simplified(steps, fails, runs_max=0) == tuple(steps)
+
+
 def test_a_fault_is_one_that_can_befall_the_verb() -> None:
-    reads = {type(fault_for("get", "/api/v1/pods", draw)) for draw in range(50)}
+    reads = {type(fault_for("get", "/api/v1/pods", Trouble(1, draw))) for draw in range(50)}
     assert not reads & {LostAnswer, Stale}
-    assert Stale in {type(fault_for("get", "/api/v1/pods?resourceVersion=0", draw)) for draw in range(50)}
-    assert {LostAnswer, Delayed} <= {type(fault_for("create", "/api/v1/pods", draw)) for draw in range(50)}
+    assert Stale in {type(fault_for("get", "/api/v1/pods?resourceVersion=0", Trouble(1, draw))) for draw in range(50)}
+    assert {LostAnswer, Delayed} <= {type(fault_for("create", "/api/v1/pods", Trouble(1, draw))) for draw in range(50)}
 
 
 def test_steps_say_what_they_are() -> None:
