@@ -8,10 +8,11 @@ API ?= embedded
 ROUNDS ?= 3
 SECONDS ?= 600
 SEED ?= 1
+SEEDS ?= 1000
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-.PHONY: help setup system system-cluster binaries demo test test-real soak bench docs lint format lock clean
+.PHONY: help setup system system-cluster binaries demo test test-real sweep soak bench docs lint format lock clean
 
 help:  ## what there is to do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 17
@@ -46,6 +47,9 @@ test-real: binaries system-cluster  ## all that speaks to an API server, on the 
 	$(BIN)/python -m pytest tests/real --bed=embedded --bed=real
 	@if [ "$$(id -u)" = 0 ]; then set -x; $(BIN)/python -m pytest tests/real/etcd/test_scenarios.py --bed=cluster; \
 	else echo "not root: the scenarios in the full cluster are left out"; fi
+
+sweep: setup  ## sample reconcilers and the etcd operator by seeds, and planted mistakes (SEEDS=1000); writes build/sweep.json
+	$(BIN)/python -m tests.sweep --seeds $(SEEDS)
 
 soak: binaries  ## informers and a manager while everything breaks (SECONDS=600 SEED=1); writes build/soak.json
 	$(BIN)/python -m tests.soak --seconds $(SECONDS) --seed $(SEED)

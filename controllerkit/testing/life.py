@@ -81,12 +81,14 @@ class World:
     Attributes:
         clock: the time of this seed.
         outside: what ``simulate(outside=…)`` made for it.
+        memory: for checks to remember in, new for each seed.
     """
 
     def __init__(self, server: ApiServer, clock: SimClock, outside: Any = None) -> None:
         self._server = server
         self.clock = clock
         self.outside = outside
+        self.memory: dict[str, Any] = {}
 
     @overload
     def list(self, kind: type[R]) -> list[R]: ...
