@@ -149,11 +149,16 @@ class World:
         self.acknowledged = 0
         self.trace: list[str] = []
         self.addresses = 0
+        self.passes = 0
         metadata = {"name": NAME, "namespace": "default", "uid": "uid-cr", "generation": 1, "resourceVersion": "0"}
         cr = {"apiVersion": "etcd.database.coreos.com/v1beta2", "kind": "EtcdCluster", "metadata": metadata}
         self.api.objects["EtcdCluster", NAME] = {**cr, "spec": dict(spec)}
 
     # -- views -----------------------------------------------------------------------------------------------------
+
+    @property
+    def lived_s(self) -> float:
+        return (self.now - START).total_seconds()
 
     @property
     def cr(self) -> dict[str, Any]:
@@ -190,6 +195,7 @@ class World:
 
     async def reconcile(self) -> float | None:
         """One pass as `PlanningReconciler` makes it; None where it was cut short."""
+        self.passes += 1
         if self.hostile and self.rng.random() < 0.15:
             self.crashes_in = self.rng.randint(1, 4)
         try:

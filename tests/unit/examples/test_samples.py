@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.sweep.subject import Maker, Subject
+from tests.sweep.subject import Subject
 from tests.sweep.subjects import SUBJECTS
 
 SEEDS = 25
-SLOW = {"TrustsItsCache"}
+SLOW = {"TrustsItsCache", "no_majority_is_asked_for"}
 """Found by a seed beyond those that are tried here."""
 
 
@@ -28,7 +28,7 @@ BUGS: list[Any] = [
 
 
 @pytest.mark.parametrize(("subject", "bug"), BUGS)
-def test_a_planted_mistake_is_found(subject: Subject, bug: Maker) -> None:
+def test_a_planted_mistake_is_found(subject: Subject, bug: Any) -> None:
     failed = subject.find(bug, 1000)
     assert failed is not None
     assert failed.seed < 1000
