@@ -131,7 +131,7 @@ class Trouble:
     delay_max_s: float = DELAY_MAX_S
 
     def __str__(self) -> str:
-        return f"call {self.call}  is troubled"
+        return f"{f'call {self.call}':>8}  is troubled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Crash:
 
     def __str__(self) -> str:
         when = "once the server has done it" if self.answered else "before it is sent"
-        return f"call {self.call}  the process crashes {when}, and is away for {self.away_s:.2f} s"
+        return f"{f'call {self.call}':>8}  the process crashes {when}, and is away for {self.away_s:.2f} s"
 
 
 @dataclass(frozen=True, slots=True)

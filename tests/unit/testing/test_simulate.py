@@ -448,7 +448,9 @@ def test_a_fault_is_one_that_can_befall_the_verb() -> None:
 
 def test_steps_say_what_they_are() -> None:
     assert str(Put(1.5, PAGES[0])) == "  1.50 s  the user puts Page a {'spec': {'text': 'one'}}"
-    assert str(Crash(7, True, 2.0)) == "call 7  the process crashes once the server has done it, and is away for 2.00 s"
+    assert (
+        str(Crash(7, True, 2.0)) == "  call 7  the process crashes once the server has done it, and is away for 2.00 s"
+    )
 
 
 def test_the_page_about_testing_shows_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
