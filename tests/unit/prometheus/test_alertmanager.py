@@ -6,14 +6,19 @@ import pytest
 
 from tests.unit.prometheus.goldens import agrees, agrees_in_versions, names
 
-FUNCTIONS = ("sanitize",)
 
-
-@pytest.mark.parametrize("name", names("alertmanager", *FUNCTIONS) + names("alertmanager-errors", *FUNCTIONS))
-def test_the_configuration_is_the_expected_text(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for folder in ("alertmanager", "alertmanager-checks", "alertmanager-errors", "alertmanager-provision")
+        for name in names(folder)
+    ],
+)
+def test_a_configuration_or_check_is_as_expected(name: str) -> None:
     agrees(name)
 
 
-@pytest.mark.parametrize("name", names("alertmanager-matrix", *FUNCTIONS))
-def test_the_configuration_is_the_expected_text_for_every_version(name: str) -> None:
+@pytest.mark.parametrize("name", names("alertmanager-matrix"))
+def test_a_configuration_is_as_expected_for_every_version(name: str) -> None:
     agrees_in_versions(name)
