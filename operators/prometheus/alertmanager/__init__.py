@@ -1,7 +1,7 @@
 """Alertmanager's configuration: a base, and the AlertmanagerConfigs that are selected for it.
 
-An AlertmanagerConfig is checked (`check`), its receivers (`receivers`), routes, rules and times (`routes`) take the names
-of the file, and the whole becomes what one version of Alertmanager takes (`sanitize`, with `notifiers` and `client`).
+An AlertmanagerConfig is checked (`check`), its receivers (`receivers`), routes, rules and times (`routes`) take the
+names of the file, and the whole becomes what one version takes (`sanitize`, with `notifiers` and `client`).
 """
 
 from operators.prometheus.alertmanager.check import check
