@@ -1,4 +1,4 @@
-"""Webhooks: defaulting, validation, mutation and conversion, asked by the API server.
+"""Webhooks: defaulting, validation, mutation, conversion and authentication, asked by the API server.
 
 Rule of the room: a sibling of ``controller``, over the client; what answers is bytes in, bytes out, and the server
 around it is thin.
@@ -15,6 +15,7 @@ from controllerkit.webhook.admission import (
     review,
     validating,
 )
+from controllerkit.webhook.authentication import TokenAnswer, TokenHandler, TokenQuestion, review_token
 from controllerkit.webhook.certificates import FileCertificates, MadeCertificates, ServingCertificates
 from controllerkit.webhook.conversion import Conversions, Spoke, convert_review
 from controllerkit.webhook.injection import MUTATING, VALIDATING, Reached, conversion
@@ -35,6 +36,9 @@ __all__ = [
     "Reached",
     "ServingCertificates",
     "Spoke",
+    "TokenAnswer",
+    "TokenHandler",
+    "TokenQuestion",
     "UserInfo",
     "WebhookServer",
     "conversion",
@@ -45,6 +49,7 @@ __all__ = [
     "mutating",
     "path_of",
     "review",
+    "review_token",
     "validating",
     "validation",
 ]

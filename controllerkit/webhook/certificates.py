@@ -69,15 +69,19 @@ class FileCertificates:
     """From PEM files, which are read again when they change: as cert-manager or the cluster's own signer writes them.
 
     The ``caBundle`` is then the business of who writes the files (cert-manager's cainjector).
+
+    Attributes:
+        registry: where ``certwatcher_*`` counts what was read; the webhook server gives its own before the start.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = certificate, key
         self.context = _server_context()
+        self.registry = CollectorRegistry()
 
     async def start(self, client: Client, clock: Clock, log: Any) -> None:
         """Raises ConfigError: the files cannot be used."""
-        self._watcher = CertWatcher(*self._files, clock=clock, registry=CollectorRegistry(), log=log)
+        self._watcher = CertWatcher(*self._files, clock=clock, registry=self.registry, log=log)
         self.context = self._watcher.context
 
     async def run(self) -> None:

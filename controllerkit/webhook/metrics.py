@@ -31,6 +31,11 @@ class WebhookMetrics:
             "Exceptions that are bugs of a conversion",
             registry=registry,
         )
+        self.token_panics = Counter(
+            "controllerkit_authentication_webhook_panics",
+            "Exceptions that are bugs of an authentication",
+            registry=registry,
+        )
         for path in paths:
             self.declare(path)
 

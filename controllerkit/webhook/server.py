@@ -24,7 +24,8 @@ from controllerkit.webhook.admission import (
     encode_review,
     review,
 )
-from controllerkit.webhook.certificates import Need, ServingCertificates
+from controllerkit.webhook.authentication import TokenHandler, review_token
+from controllerkit.webhook.certificates import FileCertificates, Need, ServingCertificates
 from controllerkit.webhook.conversion import Conversions, Spoke, convert_review
 from controllerkit.webhook.injection import MUTATING, TIMEOUT_S, VALIDATING, Hook, Reached, configuration
 from controllerkit.webhook.metrics import WebhookMetrics
@@ -84,6 +85,7 @@ class WebhookServer:
         self._client_ca, self._client_name = client_ca, client_name
         self._timeout_s = timeout_s
         self._handlers: dict[str, Handler] = {}
+        self._token_handlers: dict[str, TokenHandler] = {}
         self._hooks: dict[Kind, list[Hook]] = {MUTATING: [], VALIDATING: []}
         self._conversions = Conversions()
         self._converts = False
@@ -130,11 +132,23 @@ class WebhookServer:
         Raises:
             ConfigError: the path is taken, or does not begin with a slash.
         """
+        self._take(path)
+        self._handlers[path] = handler
+
+    def authenticate(self, path: str, handler: TokenHandler) -> None:
+        """Serves a handler of TokenReviews at a path of its own: whose a token is.
+
+        Raises:
+            ConfigError: as `handle`.
+        """
+        self._take(path)
+        self._token_handlers[path] = handler
+
+    def _take(self, path: str) -> None:
         if not path.startswith("/"):
             raise ConfigError(f"a path begins with a slash, got {path!r}")
-        if path in self._handlers or path == CONVERT:
+        if path in self._handlers or path in self._token_handlers or path == CONVERT:
             raise ConfigError(f"two webhooks at {path}; give one of them another path")
-        self._handlers[path] = handler
         if self._metrics is not None:
             self._metrics.declare(path)
 
@@ -158,7 +172,7 @@ class WebhookServer:
     @property
     def paths(self) -> Sequence[str]:
         """All that are served."""
-        return [*self._handlers, *([CONVERT] if self._converts else [])]
+        return [*self._handlers, *self._token_handlers, *([CONVERT] if self._converts else [])]
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -182,7 +196,10 @@ class WebhookServer:
             ApiError, TransportError: as the certificates' ``start``.
         """
         self._log = log or get_logger()
-        self._metrics = WebhookMetrics(registry or CollectorRegistry(), self.paths)
+        registry = registry or CollectorRegistry()
+        self._metrics = WebhookMetrics(registry, self.paths)
+        if isinstance(self._certificates, FileCertificates):
+            self._certificates.registry = registry
         await self._certificates.start(client, clock or SystemClock(), self._log)
         context = self._certificates.context
         if self._client_ca is not None:
@@ -224,7 +241,8 @@ class WebhookServer:
     async def _answer(self, request: web.Request) -> web.Response:
         handler = self._handlers.get(request.path)
         converts = request.path == CONVERT and self._converts
-        if handler is None and not converts:
+        tokens = self._token_handlers.get(request.path)
+        if handler is None and tokens is None and not converts:
             return web.Response(status=404, text=f"no webhook at {request.path}; there are {', '.join(self.paths)}\n")
         if self._client_name and _common_name(request) != self._client_name:
             return web.Response(status=403, text=f"only {self._client_name} may call\n")
@@ -232,6 +250,8 @@ class WebhookServer:
         with self._metrics.measured(request.path) as measured:
             if handler is not None:
                 response = web.Response(body=await self._reviewed(request, handler), content_type="application/json")
+            elif tokens is not None:
+                response = web.Response(body=await self._told(request, tokens), content_type="application/json")
             else:
                 response = await self._converted(request)
             measured.code = response.status
@@ -252,6 +272,21 @@ class WebhookServer:
         return await review(
             body, request.headers.get("Content-Type", ""), handler, timeout_s=timeout_s, on_panic=panicked
         )
+
+    async def _told(self, request: web.Request, handler: TokenHandler) -> bytes:
+        def panicked(error: Exception) -> None:
+            assert self._metrics is not None  # noqa: S101 - set by start
+            self._metrics.token_panics.inc()
+            # what it says may hold the token
+            self._log.error("authentication_failed", path=request.path, error=type(error).__name__)
+
+        try:
+            body = await _body(request)
+        except RequestEntityTooLarge:
+            body = b""
+        timeout_s = _timeout_s(request.query, self._timeout_s)
+        content_type = request.headers.get("Content-Type", "")
+        return await review_token(body, content_type, handler, timeout_s=timeout_s, on_panic=panicked)
 
     async def _converted(self, request: web.Request) -> web.Response:
         def panicked(error: Exception) -> None:

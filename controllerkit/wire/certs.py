@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -14,6 +15,19 @@ from controllerkit.runtime import Clock
 __all__ = ["CertWatcher"]
 
 POLL_S: Final = 10.0
+
+
+_of_registries: WeakKeyDictionary[CollectorRegistry, tuple[Counter, Counter]] = WeakKeyDictionary()
+
+
+def _counters(registry: CollectorRegistry) -> tuple[Counter, Counter]:
+    """Reads and failures, which all watchers of a registry count together, as controller-runtime does."""
+    if registry not in _of_registries:
+        _of_registries[registry] = (
+            Counter("certwatcher_read_certificate", "Certificates read", registry=registry),
+            Counter("certwatcher_read_certificate_errors", "Certificates not read", registry=registry),
+        )
+    return _of_registries[registry]
 
 
 class CertWatcher:
@@ -32,8 +46,7 @@ class CertWatcher:
         self._certificate, self._key = certificate, key
         self._clock = clock
         self._log = log
-        self._reads = Counter("certwatcher_read_certificate", "Certificates read", registry=registry)
-        self._errors = Counter("certwatcher_read_certificate_errors", "Certificates not read", registry=registry)
+        self._reads, self._errors = _counters(registry)
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:

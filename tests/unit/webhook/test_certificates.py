@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from controllerkit.client import Client
 from controllerkit.devcluster.pki import Authority
@@ -16,10 +17,12 @@ from controllerkit.errors import ConfigError
 from controllerkit.objects import Key, kinds
 from controllerkit.runtime import get_logger
 from controllerkit.testing import VirtualClock
-from controllerkit.webhook import FileCertificates, MadeCertificates
+from controllerkit.webhook import FileCertificates, MadeCertificates, WebhookServer
 from controllerkit.webhook.certificates import AUTHORITY_LIFE, OVERLAP, SERVING_LIFE, Stored, renewal, renewed
 from controllerkit.webhook.injection import injected
 from controllerkit.webhook.signing import Pair, issue_authority, issue_serving
+from controllerkit.wire import CertWatcher
+from controllerkit.wire.certs import POLL_S
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("hooks.shop.svc", "127.0.0.1")
@@ -217,6 +220,30 @@ async def test_a_definition_that_the_server_writes_meanwhile_is_told_at_once(cli
     secret = await client.get(kinds.SECRET, "hooks-tls")
     assert found.spec["conversion"]["webhook"]["clientConfig"]["caBundle"] == secret.body["data"]["ca.crt"]
     assert found.labels == {"outrun": "2"}
+
+
+async def test_certificates_of_files_are_read_again_and_counted_beside_those_of_others(
+    tmp_path: Path, client: Client
+) -> None:
+    clock, registry = VirtualClock(), CollectorRegistry()
+    files = Authority.create("a").issue("a", names=["localhost"]).write(tmp_path, "tls")
+    other = CertWatcher(*files, clock=clock, registry=registry, log=get_logger())
+    server = WebhookServer(FileCertificates(*files), host="127.0.0.1", port=0)
+    await server.start(client, registry=registry, clock=clock)
+    try:
+        Authority.create("b").issue("b", names=["localhost"]).write(tmp_path, "tls")
+        assert other.refresh()
+        await clock.advance(POLL_S)
+
+        def counted(name: str) -> float | None:
+            return registry.get_sample_value(f"certwatcher_read_certificate{name}_total")
+
+        assert (counted(""), counted("_errors")) == (4.0, 0.0), "two at the start, two of the new one"
+        files[0].write_text("nothing")
+        await clock.advance(POLL_S)
+        assert (counted(""), counted("_errors")) == (5.0, 1.0)
+    finally:
+        await server.stop()
 
 
 async def test_certificates_of_files_are_used_as_they_are(tmp_path: Path, client: Client) -> None:

@@ -21,7 +21,17 @@ from controllerkit.errors import ConfigError, Denied
 from controllerkit.objects import Kind
 from controllerkit.runtime import Clock
 from controllerkit.schema import Resource
-from controllerkit.webhook import AdmissionRequest, AdmissionResponse, Reached, WebhookServer, conversion, path_of
+from controllerkit.webhook import (
+    AdmissionRequest,
+    AdmissionResponse,
+    Reached,
+    TokenAnswer,
+    TokenQuestion,
+    UserInfo,
+    WebhookServer,
+    conversion,
+    path_of,
+)
 
 
 class Given:
@@ -268,6 +278,33 @@ async def test_a_caller_that_goes_away_leaves_the_server_well(bed: Bed, client: 
         writer.transport.abort()
         go.set()
         assert (await bed.post("/wait"))[1]["response"]["allowed"] is True
+
+
+async def test_tokens_are_answered_beside_reviews_and_a_bug_is_counted_without_them(
+    bed: Bed, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def whose(question: TokenQuestion) -> TokenAnswer:
+        if question.token == "bad":
+            raise RuntimeError(f"no such token: {question.token}")
+        return TokenAnswer.known(UserInfo("anna"))
+
+    bed.server.handle("/allow", allow)
+    bed.server.authenticate("/authenticate", whose)
+    with pytest.raises(ConfigError, match="two webhooks at /authenticate"):
+        bed.server.authenticate("/authenticate", whose)
+    with pytest.raises(ConfigError, match="two webhooks at /allow"):
+        bed.server.authenticate("/allow", whose)
+    review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "good"}}
+    async with bed.running(client):
+        status, answer = await bed.post("/authenticate", review)
+        assert (status, answer["status"]) == (200, {"authenticated": True, "user": {"username": "anna"}})
+        answer = (await bed.post("/authenticate", {**review, "spec": {"token": "bad"}}))[1]
+        assert answer["status"] == {"authenticated": False, "error": "the webhook failed: RuntimeError"}
+        assert (await bed.post("/allow"))[1]["response"]["allowed"] is True
+    assert bed.sample("controllerkit_authentication_webhook_panics_total") == 1
+    assert bed.sample("controller_runtime_webhook_requests_total", webhook="/authenticate", code="200") == 2
+    written = capsys.readouterr()
+    assert "no such token" not in written.out + written.err
 
 
 @pytest.mark.parametrize(
