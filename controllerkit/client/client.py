@@ -88,6 +88,8 @@ class Client:
         dry_run: every write is sent with ``dryRun=All``: admitted and validated, and not stored.
         field_validation: what the server does with unknown and repeated fields of a write: refuse it (Strict), warn
             (Warn, its default), or drop them silently (Ignore).
+        check_writes: where it is not None, what is created, updated or applied is judged by its schema and rules
+            before anything is sent: each `Resource`, and objects of the kinds in it in whatever form.
     Args:
         on_warning: given each distinct warning of the server once; None logs it.
     Guarantees:
@@ -121,6 +123,7 @@ class Client:
         self._clock = clock or SystemClock()
         self.hooks: list[WriteHook] = []
         self.dry_run = False
+        self.check_writes: dict[GVK, type[Resource]] | None = None
         self.mapper = RestMapper(self.request_json)
 
     @classmethod
@@ -328,6 +331,7 @@ class Client:
         source = _bytes_of(value)
         kind = await self.kind_of(source.gvk)
         namespace = source.namespace or self.namespace
+        self._check("create", value, source)
         write = self._about("create", kind, namespace, source.name, dry_run=dry_run)
         return await self._write(write, kind.path(namespace), source.raw, field_manager=field_manager)
 
@@ -361,6 +365,7 @@ class Client:
         """
         source = _bytes_of(value)
         kind, path = await self._path(source.gvk, source.key, None, subresource)
+        self._check("update", value, source, subresource)
         write = self._about("update", kind, source.namespace, source.name, subresource, dry_run=dry_run)
         return await self._write(write, path, source.raw, field_manager=field_manager)
 
@@ -407,6 +412,7 @@ class Client:
         """Server-side apply: makes the fields given ours and as given, creating the object where it is absent."""
         source = _bytes_of(value)
         kind, path = await self._path(source.gvk, source.key, None, subresource)
+        self._check("apply", value, source, subresource)
         write = self._about("apply", kind, source.namespace, source.name, subresource, dry_run=dry_run)
         return await self._write(
             write, path, source.raw, content_type=PatchType.APPLY.value, field_manager=field_manager, force=force
@@ -466,6 +472,23 @@ class Client:
     async def request_text(self, path: str) -> str:
         """GET of an endpoint that answers text, such as a Pod's ``log``."""
         return (await self._exchange("GET", path, accept="*/*")).decode(errors="replace")
+
+    def _check(self, verb: Verb, value: ObjectLike, source: Object, subresource: str = "") -> None:
+        """Judges what is to be sent, where that is asked for.
+
+        Raises:
+            Invalid: it would be refused; the message names each field and rule.
+        """
+        if self.check_writes is None or subresource not in ("", "status"):
+            return
+        model = type(value) if isinstance(value, Resource) else self.check_writes.get(source.gvk)
+        if model is not None:
+            from controllerkit.schema.judging import judge_write
+
+            read = value.read_from if isinstance(value, Resource) else None
+            old = read.to_dict() if read is not None else None
+            judged = judge_write(model, verb, source.to_dict(), old, subresource=subresource)
+            judged.raise_if_violated(f"{source.kind} {source.key}")
 
     def _about(
         self,

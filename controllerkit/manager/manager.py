@@ -134,6 +134,10 @@ class Manager:
         ready_staleness_s: ``readyz`` fails once a cache has heard nothing from its server for so long.
         preflight: ask at the start whether this process may do what its reconcilers declare, and end at once, naming
             each verb, resource and namespace, where it may not.
+        check_writes: judge by schema and rules what this manager's client creates, updates or applies before it is
+            sent: each `Resource`, and objects of the primaries in whatever form, their status too. What would be
+            refused raises `Invalid` and is not sent. It costs a walk over each object, and needs the extra ``cel``
+            where there are rules.
         watch_loop: a thread tells of a blocked event loop; see `LoopWatch`.
         dry_run: for `plan` in place of `run`: nothing is written, there is neither an election nor an endpoint.
     Raises:
@@ -155,6 +159,7 @@ class Manager:
         ready_staleness_s: float = READY_STALENESS_S,
         preflight: bool = False,
         dry_run: bool = False,
+        check_writes: bool = False,
         watch_loop: bool = True,
         clock: Clock | None = None,
         rng: Random | None = None,
@@ -164,6 +169,8 @@ class Manager:
         if self._rehearsal is not None:
             client, leader_election, sharding = self._rehearsal.client(client), None, None
             serving, metrics_address = None, None
+        if check_writes:
+            client.check_writes = dict(client.check_writes or {})  # before there are twins, which share it
         self.client = client
         self.registry = CollectorRegistry()
         self.clock = clock or SystemClock()
@@ -304,6 +311,8 @@ class Manager:
         if reconciler.name in self._controllers:
             raise ConfigError(f"two controllers are named {reconciler.name!r}; set `name` on one of the classes")
         client = self.client if reconciler.needs_leader else self._ungated
+        if client.check_writes is not None and reconciler.resource is not None:
+            client.check_writes[reconciler.primary_kind().gvk] = reconciler.resource
         if self._rehearsal is not None:
             recorder = self._rehearsal.recorder(client, controller=reconciler.name, clock=self.clock)
         else:

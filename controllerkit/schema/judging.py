@@ -11,7 +11,7 @@ from controllerkit.schema.rules import Judgement, Violation, judge, schema_of
 from controllerkit.schema.stored import as_stored
 from controllerkit.schema.validation import BLOCKING, JUNCTIONS, violations
 
-__all__ = ["judge_resource"]
+__all__ = ["judge_resource", "judge_write"]
 
 REPLICAS_MAX: Final = 2**31 - 1
 """``autoscaling/v1`` Scale counts in 32 bits."""
@@ -36,6 +36,33 @@ def judge_resource(
         return _about(subresource, Judgement(tuple(found), ()))
     judged = judge(schema, stored, before)
     return _about(subresource, Judgement((*found, *judged.violations), judged.left_to_server))
+
+
+def judge_write(
+    model: type[Resource],
+    verb: str,
+    value: Mapping[str, Any],
+    old: Mapping[str, Any] | None = None,
+    *,
+    subresource: str = "",
+) -> Judgement:
+    """`judge_resource` of what is sent with ``create``, ``update`` or ``apply``.
+
+    What is applied is a part, which others complete: of it are judged the values that are in it, and not what is
+    missing, nor rules between fields. ``old`` is of an update what it was read from.
+    """
+    if verb != "apply":
+        return judge_resource(model, value, old if verb == "update" else None, subresource=subresource)
+    judged = judge_resource(model, value, subresource=subresource)
+    told = tuple(one for one in judged.violations if one.rule in _OF_VALUES)
+    return Judgement(told, judged.left_to_server)
+
+
+_OF_VALUES: Final = frozenset(
+    {"type", "enum", "pattern", "format", "minLength", "maxLength", "minimum", "maximum", "multipleOf", "scale"}
+    | {"maxItems", "maxProperties", "set", "map"}
+)
+"""Keywords that hold of a value whatever is beside it."""
 
 
 def _part(schema: Mapping[str, Any], value: Mapping[str, Any], subresource: str) -> Any:

@@ -223,6 +223,11 @@ class Resource(ApiModel):
         """The object this was read from; for one made here, its own form."""
         return self._source if self._source is not None else self.to_object()
 
+    @property
+    def read_from(self) -> Object | None:
+        """The object this, or what it is a copy of, was read from; None for one made here."""
+        return self._source
+
     def to_dict(self) -> Mapping[str, Any]:
         """As the API writes it: unset fields are left out."""
         kind = self.resource_kind()

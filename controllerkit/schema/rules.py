@@ -62,7 +62,8 @@ class Violation:
     reason: str = "FieldValueInvalid"
 
     def __str__(self) -> str:
-        return f"{self.path or '<root>'}: {self.message}"
+        named = "" if self.rule in self.message else f" ({self.rule})"
+        return f"{self.path or '<root>'}: {self.message}{named}"
 
 
 @dataclass(frozen=True, slots=True)

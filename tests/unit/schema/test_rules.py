@@ -82,7 +82,8 @@ def test_a_resource_is_checked_with_its_defaults_and_as_an_update() -> None:
         {"reason": "FieldValueInvalid", "message": "size never shrinks", "field": "spec.size"},
     ]
     assert str(refusal.value) == (
-        "Ruled a is invalid, and was not sent: spec.low: low is above high, spec.size: size never shrinks"
+        "Ruled a is invalid, and was not sent: spec.low: low is above high (self.low <= self.high), "
+        "spec.size: size never shrinks (self >= oldSelf)"
     )
 
 
