@@ -97,7 +97,10 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     if kind == "int":
         return _whole(text.replace("_", ""))
     if kind == "float":
-        return float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan").lower().lstrip("."))
+        plain = text.replace("_", "").lower()
+        return float(plain.replace(".", "") if plain[-1] in "fn" else plain)
+    if kind not in ("str", "merge"):
+        raise Rejected(f"has a value of the type {node.tag[:40]!r} in line {node.start_mark.line + 1}")
     return str(text)
 
 
