@@ -257,7 +257,7 @@ _PUPPETDB: Final = Table(
     *(PORT, INTERVAL, REDIRECTS, TLS, HTTP2),
 )
 _LIGHTSAIL: Final = Table(
-    *(BASIC_AUTH, AUTHORIZATION, PROXY, OAUTH2),
+    *(BASIC_AUTH, AUTHORIZATION, OAUTH2, PROXY),
     *_optional("region", "endpoint"),
     *(PORT, INTERVAL, ACCOUNT),
     Field("role_arn", "roleARN", given),
