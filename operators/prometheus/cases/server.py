@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from operators.prometheus.config.agent import agent_configuration
+from operators.prometheus.config.fragments import CHECKS, JOBS, instance_scope, jobs_of
 from operators.prometheus.config.kubernetes_sd import kubernetes_sd_config
 from operators.prometheus.config.options import Options
-from operators.prometheus.config.selection import CHECKS, JOBS, instance_scope, jobs_of, sorted_objects
+from operators.prometheus.config.selection import sorted_objects
 from operators.prometheus.config.server import Additional, server_configuration
 from operators.prometheus.tables import Assets, Scope, to_yaml
 from operators.prometheus.tables.reading import mapping, text

@@ -1,61 +1,56 @@
-"""Which objects a Prometheus takes its jobs from, and the whole way from them to its configuration."""
+"""Which objects a Prometheus takes its jobs from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from operators.prometheus.config.checks import check_pod_monitor, check_probe, check_service_monitor
-from operators.prometheus.config.monitors import pod_monitor_jobs, service_monitor_jobs
-from operators.prometheus.config.options import Options
-from operators.prometheus.config.probes import probe_job
-from operators.prometheus.config.scrapeconfig import check_scrape_config, scrape_config
-from operators.prometheus.tables import Assets, Rejected, Scope, Version
+from controllerkit.objects import LabelSelector
+from operators.prometheus.config.checks import check_label_selector
+from operators.prometheus.config.references import inside
 from operators.prometheus.tables.reading import mapping, text
-from operators.prometheus.tables.versions import DEFAULT_PROMETHEUS
 
-__all__ = ["CHECKS", "JOBS", "instance_scope", "jobs_of", "sorted_objects"]
+__all__ = ["SELECTORS", "is_unmanaged", "name_of", "select", "sorted_objects"]
 
-Make = Callable[[Mapping[str, Any], Mapping[str, Any], Scope], list[dict[str, Any]]]
-Check = Callable[[Mapping[str, Any], Mapping[str, Any], Scope], dict[str, str]]
-
-JOBS: Final[Mapping[str, Make]] = {
-    "ServiceMonitor": service_monitor_jobs,
-    "PodMonitor": pod_monitor_jobs,
-    "Probe": lambda probe, cr, scope: [probe_job(probe, cr, scope)],
-    "ScrapeConfig": lambda config, cr, scope: [scrape_config(config, cr, scope)],
+SELECTORS: Final[Mapping[str, tuple[str, str]]] = {
+    "ServiceMonitor": ("serviceMonitorSelector", "serviceMonitorNamespaceSelector"),
+    "PodMonitor": ("podMonitorSelector", "podMonitorNamespaceSelector"),
+    "Probe": ("probeSelector", "probeNamespaceSelector"),
+    "ScrapeConfig": ("scrapeConfigSelector", "scrapeConfigNamespaceSelector"),
 }
-"""Kinds in the order of the file, and what makes their jobs."""
-
-CHECKS: Final[Mapping[str, Check]] = {
-    "ServiceMonitor": check_service_monitor,
-    "PodMonitor": check_pod_monitor,
-    "Probe": check_probe,
-    "ScrapeConfig": check_scrape_config,
-}
-"""What says whether an object can become jobs, and which files they need."""
+"""Kinds in the order of the file, and the fields that select them: by their labels, by those of their namespaces."""
 
 
-def instance_scope(cr: Mapping[str, Any], assets: Assets, options: Options) -> Scope:
-    """The scope of a Prometheus' own sections.
+def is_unmanaged(cr: Mapping[str, Any]) -> bool:
+    """Whether nothing selects anything, so that the file is the user's own (a way that the API calls deprecated)."""
+    spec = mapping(cr.get("spec"))
+    return all(spec.get(selector) is None for selector, _ in SELECTORS.values())
+
+
+def select(
+    cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]], namespaces: Mapping[str, Mapping[str, str]]
+) -> dict[str, list[Mapping[str, Any]]]:
+    """By kind, in the order of the file. An absent selector of labels selects nothing and an empty one everything; an
+    absent one of namespaces selects the Prometheus' own.
+
+    Args:
+        namespaces: their labels by their names.
 
     Raises:
-        Rejected: its version is none.
+        Rejected: a selector of the Prometheus is none.
     """
-    version = Version.parse(text(mapping(cr.get("spec")).get("version")) or DEFAULT_PROMETHEUS)
-    return Scope(version, text(mapping(cr.get("metadata")).get("namespace")), assets, options)
-
-
-def jobs_of(kind: str, target: Mapping[str, Any], cr: Mapping[str, Any], scope: Scope) -> list[dict[str, Any]]:
-    """The scrape configurations that one object is made into.
-
-    Raises:
-        Rejected: of the object, by its kind and name.
-    """
-    try:
-        return JOBS[kind](target, cr, scope)
-    except Rejected as refused:
-        raise refused.of(f"{kind} {name_of(target)}") from None
+    spec, own = mapping(cr.get("spec")), text(mapping(cr.get("metadata")).get("namespace"))
+    by_kind: dict[str, list[Mapping[str, Any]]] = {kind: [] for kind in SELECTORS}
+    for each in objects:
+        if each.get("kind") in by_kind:
+            by_kind[each["kind"]].append(each)
+    chosen = {}
+    for kind, (of_objects, of_namespaces) in SELECTORS.items():
+        wanted, among = _selector(spec, of_objects), _selector(spec, of_namespaces)
+        places = {own} if among is None else {name for name, labels in namespaces.items() if among.matches(labels)}
+        found = by_kind[kind] if wanted is not None else []
+        chosen[kind] = sorted_objects(each for each in found if _matches(each, wanted, places))
+    return chosen
 
 
 def name_of(target: Mapping[str, Any]) -> str:
@@ -67,3 +62,17 @@ def name_of(target: Mapping[str, Any]) -> str:
 def sorted_objects(found: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """In the order of the file."""
     return sorted(found, key=name_of)
+
+
+def _selector(spec: Mapping[str, Any], field: str) -> LabelSelector | None:
+    if spec.get(field) is None:
+        return None
+    inside(f"spec.{field}", check_label_selector, spec[field])
+    return LabelSelector.from_dict(mapping(spec[field]))
+
+
+def _matches(target: Mapping[str, Any], wanted: LabelSelector | None, places: set[str]) -> bool:
+    metadata = mapping(target.get("metadata"))
+    if wanted is None or text(metadata.get("namespace")) not in places:
+        return False
+    return not wanted.requirements or wanted.matches(mapping(metadata.get("labels")))
