@@ -32,6 +32,10 @@ _NUMBER: Final = re.compile(
 )
 """Numbers that yaml.v2 reads beside those that PyYAML reads: with an exponent and no point, and octal ones."""
 
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_WORDS: Final = frozenset(("y", "n", "yes", "no", "true", "false", "on", "off", "null"))
+"""Texts that stand plain and are never folded, most of all there are, but for the words that mean something else."""
+
 _BREAKS: Final = re.compile("[\\r\\x85\\u2028\\u2029]")
 """What breaks a line beside a newline."""
 
@@ -156,6 +160,8 @@ def _float(value: float) -> str:
 @lru_cache(maxsize=65536)
 def _text(value: str, indent: int, label: int) -> str:
     """``label`` matters only where the line may have to be folded."""
+    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return f" {value}\n"
     label = min(label, WIDTH)  # behind a longer one the line is folded at the same signs
     if not label and "\n" not in value:
         return _dumped({"k": value})[len("k:") :]

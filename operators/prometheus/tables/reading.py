@@ -10,7 +10,8 @@ __all__ = ["entries", "mapping", "number", "text", "whole"]
 
 def mapping(value: Any) -> Mapping[str, Any]:
     """The mapping, or an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    # Nearly all are dicts, and asking an abstract class costs ten times as much.
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 def entries(value: Any) -> list[Any]:

@@ -157,7 +157,7 @@ def _path(row: Field | Inline) -> tuple[str, ...]:
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:
     for part in path:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):
             return None
         value = value.get(part)
     return value
