@@ -167,4 +167,5 @@ def _outside(row: Field, scope: Scope) -> None:
     needs = f"it needs {row.since}" if row.since and not scope.version.at_least(row.since) else f"{row.until} ended it"
     if row.outside == "reject":
         raise Rejected(f"{needs}, this is {scope.version}; change the version or leave the field out")
-    scope.dropped.append(f"{row.source or row.key} is left out: {needs}, this is {scope.version}")
+    field_ = row.source if row.source not in ("", ".") else row.key
+    scope.dropped.append(f"{field_} is left out: {needs}, this is {scope.version}")
