@@ -164,3 +164,25 @@ def test_what_is_no_certificate_or_another_s_key_is_refused_and_not_told(
     assert not got.tls_assets
     for line in (*secret.values(), authority):
         assert line.decode().splitlines()[-1] not in str(told)
+
+
+def test_what_the_api_server_is_asked_with_is_in_the_namespace_of_the_prometheus() -> None:
+    monitor = pod_monitor("shop/web", podMetricsEndpoints=[{"port": "web"}])
+    reference = {"name": "api", "key": "token"}
+    cr = prometheus(
+        podMonitorSelector={},
+        podMonitorNamespaceSelector={},
+        apiserverConfig={"host": "https://api", "authorization": {"credentials": reference}},
+    )
+    assets = Assets({("home", "api"): {"token": b"right"}, ("shop", "api"): {"token": b"wrong"}})
+    assert "credentials: right\n" in configuration(cr, [monitor], NAMESPACES, assets, Options()).text
+    # The original looks in the namespace of the monitor.
+    assert "credentials: wrong\n" in configuration(cr, [monitor], NAMESPACES, assets, Options(compat=True)).text
+
+
+def test_a_global_limit_is_held_to_the_enforced_one_for_bodies_too() -> None:
+    cr = prometheus(bodySizeLimit="2GB", enforcedBodySizeLimit="1GB", sampleLimit=20, enforcedSampleLimit=10)
+    text = configuration(cr, [], NAMESPACES, Assets(), Options()).text
+    assert "  body_size_limit: 1GB\n" in text
+    assert "  sample_limit: 10\n" in text
+    assert "  body_size_limit: 2GB\n" in configuration(cr, [], NAMESPACES, Assets(), Options(compat=True)).text
