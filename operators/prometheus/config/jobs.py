@@ -21,6 +21,7 @@ from operators.prometheus.tables.makes import given
 from operators.prometheus.tables.reading import entries, mapping, text
 
 __all__ = [
+    "AUTHORIZATION",
     "BODY_SIZE_LIMIT",
     "FALLBACK_PROTOCOL",
     "HISTOGRAMS",
@@ -60,6 +61,7 @@ def view_of(kind: str, target: Mapping[str, Any], endpoint: Mapping[str, Any], c
         "spec": spec,
         "endpoint": {**endpoint, **given_by_class},
         "cr": cr_spec,
+        "home": text(mapping(cr.get("metadata")).get("namespace")),
         "scrape_class": of_class,
     }
 
@@ -69,6 +71,14 @@ def _section(endpoint: Mapping[str, Any], field: str, *, keep_blank: bool = Fals
     if not isinstance(found, Mapping):
         return None
     return found if keep_blank or not http.blank(found) else None
+
+
+def _authorization(view: Mapping[str, Any], scope: Scope) -> Any:
+    """Credentials of a scrape class are where the Prometheus is; the original looks for them where the object is."""
+    used, of_class = view["endpoint"].get("authorization"), view["scrape_class"].get("authorization")
+    credentials = mapping(used).get("credentials")
+    is_given = credentials is not None and credentials is mapping(of_class).get("credentials")
+    return http.authorization(used, scope.within(namespace=view["home"]) if is_given and not scope.compat else scope)
 
 
 def _honor_labels(view: Mapping[str, Any], scope: Scope) -> Any:
@@ -119,6 +129,7 @@ def _metric_relabelings(view: Mapping[str, Any], scope: Scope) -> Any:
     return relabel_configs([*entries(view["scrape_class"].get("metricRelabelings")), *own], scope) or OMIT
 
 
+AUTHORIZATION: Final = Field("authorization", ".", _authorization, http.AUTHORIZATION.since)
 HONOR_LABELS: Final = Field("honor_labels", ".", _honor_labels)
 HONOR_TIMESTAMPS: Final = Field("honor_timestamps", ".", _honor_timestamps, since="2.9.0")
 STALENESS: Final = Field("track_timestamps_staleness", "endpoint.trackTimestampsStaleness", given, since="2.48.0")

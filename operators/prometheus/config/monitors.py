@@ -218,10 +218,10 @@ _SERVICE_MONITOR: Final = Table(
             Field("bearer_token_file", "bearerTokenFile"),
             BEARER_TOKEN,
             http.BASIC_AUTH,
-            http.AUTHORIZATION,
         ).of,
         "endpoint",
     ),
+    rows.AUTHORIZATION,
     Field("relabel_configs", ".", _service_relabelings),
     *_END,
 )
@@ -237,10 +237,10 @@ _POD_MONITOR: Final = Table(
             http.BASIC_AUTH,
             http.OAUTH2,
             http.PROXY,
-            http.AUTHORIZATION,
         ).of,
         "endpoint",
     ),
+    rows.AUTHORIZATION,
     Field("relabel_configs", ".", _pod_relabelings),
     *_END,
 )

@@ -140,6 +140,7 @@ _PROBE: Final = Table(
     Field("static_configs", "static", _static),
     Field("kubernetes_sd_configs", ".", _discovery),
     Field("relabel_configs", ".", _relabelings),
-    Inline(Table(BEARER_TOKEN, http.BASIC_AUTH, http.OAUTH2, http.AUTHORIZATION).of, "endpoint"),
+    Inline(Table(BEARER_TOKEN, http.BASIC_AUTH, http.OAUTH2).of, "endpoint"),
+    rows.AUTHORIZATION,
     rows.METRIC_RELABELINGS,
 )

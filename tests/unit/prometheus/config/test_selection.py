@@ -180,6 +180,29 @@ def test_what_the_api_server_is_asked_with_is_in_the_namespace_of_the_prometheus
     assert "credentials: wrong\n" in configuration(cr, [monitor], NAMESPACES, assets, Options(compat=True)).text
 
 
+def test_credentials_of_a_scrape_class_are_in_the_namespace_of_the_prometheus_and_an_author_s_in_theirs() -> None:
+    reference = {"name": "scrape", "key": "token"}
+    monitors = [
+        pod_monitor("shop/plain", podMetricsEndpoints=[{"port": "web"}]),
+        pod_monitor("shop/typed", podMetricsEndpoints=[{"port": "web", "authorization": {"type": "Token"}}]),
+        pod_monitor("shop/own", podMetricsEndpoints=[{"authorization": {"credentials": dict(reference)}}]),
+    ]
+    cr = prometheus(
+        podMonitorSelector={},
+        podMonitorNamespaceSelector={},
+        scrapeClasses=[{"name": "safe", "default": True, "authorization": {"credentials": reference}}],
+    )
+    assets = Assets({("home", "scrape"): {"token": b"home"}, ("shop", "scrape"): {"token": b"shop"}})
+    written = [line.split()[1] for line in configured_lines(cr, monitors, assets) if "credentials:" in line]
+    assert written == ["shop", "home", "home"]
+
+
+def configured_lines(cr: dict[str, Any], objects: list[dict[str, Any]], assets: Assets) -> list[str]:
+    got = configuration(cr, objects, NAMESPACES, assets, Options())
+    assert not got.rejected
+    return got.text.splitlines()
+
+
 def test_a_global_limit_is_held_to_the_enforced_one_for_bodies_too() -> None:
     cr = prometheus(bodySizeLimit="2GB", enforcedBodySizeLimit="1GB", sampleLimit=20, enforcedSampleLimit=10)
     text = configuration(cr, [], NAMESPACES, Assets(), Options()).text
