@@ -15,9 +15,11 @@ from controllerkit.schema.markers import (
     list_map,
     list_set,
     map_atomic,
+    map_granular,
     nullable,
     preserve_unknown,
     schema_format,
+    server_default,
     wire_schema,
 )
 from controllerkit.schema.resource import ApiModel, Column, Metadata, Resource, Scale
@@ -51,9 +53,11 @@ __all__ = [
     "list_map",
     "list_set",
     "map_atomic",
+    "map_granular",
     "nullable",
     "preserve_unknown",
     "schema_format",
+    "server_default",
     "structural_schema",
     "wire_schema",
 ]

@@ -22,9 +22,11 @@ __all__ = [
     "list_map",
     "list_set",
     "map_atomic",
+    "map_granular",
     "nullable",
     "preserve_unknown",
     "schema_format",
+    "server_default",
     "wire_schema",
 ]
 
@@ -100,6 +102,11 @@ def map_atomic() -> Keywords:
     return Keywords({"x-kubernetes-map-type": "atomic"})
 
 
+def map_granular() -> Keywords:
+    """An object or map whose fields each have an owner, which is what the API takes it for anyway; said aloud."""
+    return Keywords({"x-kubernetes-map-type": "granular"})
+
+
 def nullable() -> Keywords:
     """The server keeps an explicit null that others send. What is sent from here leaves None out all the same."""
     return Keywords({"nullable": True})
@@ -113,6 +120,14 @@ def preserve_unknown() -> Keywords:
 def schema_format(name: str) -> Keywords:
     """The ``format`` of a string or number, such as ``int64``, ``hostname``, ``uri``."""
     return Keywords({"format": name})
+
+
+def server_default(value: Any) -> Keywords:
+    """The server fills in ``value`` where the field is absent, even one that is empty, as ``""``.
+
+    For what `structural_schema` leaves out by itself: an empty default is usually the reader's alone.
+    """
+    return Keywords({"default": value})
 
 
 def wire_schema(**keywords: Any) -> Keywords:

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from controllerkit.errors import BadRequest, ConfigError
 from controllerkit.objects import Key, Kind, Object
-from controllerkit.schema.markers import Cel
+from controllerkit.schema.markers import Cel, Keywords
 
 if TYPE_CHECKING:
     from controllerkit.schema.rules import Judgement
@@ -65,11 +65,13 @@ class ApiModel(BaseModel):
         rules: what must hold between its fields, as `cel` and `exactly_one_of` make it.
         server_defaults: False where the defaults are for the reader alone: then the server fills none in, and what
             a user did not write stays unwritten. Holds for subclasses too.
+        keywords: what joins its schema wherever it stands, as ``[map_atomic()]``. Holds for subclasses too.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
     _rules: ClassVar[tuple[Cel, ...]] = ()
+    _keywords: ClassVar[tuple[Keywords, ...]] = ()
     _server_defaults: ClassVar[bool] = True
 
     def __init_subclass__(cls, **_: Any) -> None:
@@ -78,11 +80,17 @@ class ApiModel(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(
-        cls, *, rules: Sequence[Cel] = (), server_defaults: bool | None = None, **kwargs: Any
+        cls,
+        *,
+        rules: Sequence[Cel] = (),
+        server_defaults: bool | None = None,
+        keywords: Sequence[Keywords] = (),
+        **kwargs: Any,
     ) -> None:
         """Takes the class arguments; rules join those of the base classes."""
         super().__pydantic_init_subclass__(**kwargs)
         cls._rules = (*cls._rules, *rules)
+        cls._keywords = (*cls._keywords, *keywords)
         if server_defaults is not None:
             cls._server_defaults = server_defaults
 

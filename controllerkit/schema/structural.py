@@ -16,7 +16,7 @@ import re
 import types
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -121,6 +121,8 @@ class _At:
     field: str
     defaults: bool
     within: tuple[type[BaseModel], ...] = ()
+    made: dict[tuple[type[BaseModel], bool], Schema] = field(default_factory=dict)
+    """Schemas of models, by whether defaults are the server's: a model that stands in many places is compiled once."""
 
     def refuse(self, what: str, cure: str) -> ConfigError:
         return ConfigError(f"{self.model}.{self.field}: {what}; {cure}")
@@ -157,9 +159,15 @@ def _of_model(model: type[BaseModel], at: _At) -> Schema:
     if model in at.within:
         chain = " → ".join(each.__name__ for each in (*at.within[at.within.index(model) :], model))
         raise at.refuse(f"{chain} is recursive", "a structural schema is finite; end it with dict[str, Any]")
+    if (known := at.made.get((model, at.defaults))) is None:
+        known = at.made[model, at.defaults] = _made(model, at)
+    return dict(known)
+
+
+def _made(model: type[BaseModel], at: _At) -> Schema:
     if issubclass(model, RootModel):
         return _of_field(model.model_fields["root"], replace(at, within=(*at.within, model)))
-    if not model.__pydantic_complete__:
+    if not model.__pydantic_fields_complete__:
         model.model_rebuild(raise_errors=False)
     within = (*at.within, model)
     defaults = at.defaults and bool(getattr(model, "_server_defaults", True))
@@ -174,7 +182,7 @@ def _of_model(model: type[BaseModel], at: _At) -> Schema:
         if field.exclude:
             continue
         status = name == "status" and _is_resource(model) and not at.within
-        here = _At(model.__name__, name, defaults=defaults and not status, within=within)
+        here = _At(model.__name__, name, defaults and not status, within, at.made)
         if name == "metadata" and _is_resource(model):
             continue
         api = _api_name(name, field, here)
@@ -194,6 +202,8 @@ def _of_model(model: type[BaseModel], at: _At) -> Schema:
         schema["properties"] = properties
     if model.model_config.get("extra") == "allow":
         schema["x-kubernetes-preserve-unknown-fields"] = True
+    for each in getattr(model, "_keywords", ()):
+        schema.update(each.values)
     _add_rules(schema, getattr(model, "_rules", ()))
     for rule in getattr(model, "_rules", ()):
         if problem := rule_problem(rule.rule, schema, root=_is_resource(model)):

@@ -39,8 +39,10 @@ from controllerkit.schema import (
     list_map,
     list_set,
     map_atomic,
+    map_granular,
     nullable,
     preserve_unknown,
+    server_default,
     structural_schema,
     wire_schema,
 )
@@ -158,6 +160,8 @@ def schema_of(annotation: Any, **field: Any) -> Any:
         (Annotated[list[str], list_atomic()], {"type": "array", "items": STRING, "x-kubernetes-list-type": "atomic"}),
         (Annotated[dict[str, str], map_atomic()],
          {"type": "object", "additionalProperties": STRING, "x-kubernetes-map-type": "atomic"}),
+        (Annotated[dict[str, str], map_granular()],
+         {"type": "object", "additionalProperties": STRING, "x-kubernetes-map-type": "granular"}),
         (Annotated[Port, preserve_unknown()], {**PORT, **ANYTHING}),
         (Annotated[str | None, nullable()], {"type": "string", "nullable": True}),
         (Annotated[int, cel("self % 2 == 1", "must be odd")],
@@ -217,6 +221,7 @@ class ReaderOnly(ApiModel, server_defaults=False):
         (dict[str, Any], {"default_factory": lambda: {"a": 1}}, {"a": 1}),
         (int | None, {"default": None}, None),
         (str, {"default": ""}, None),
+        (Annotated[str, server_default("")], {"default": ""}, ""),
         (list[str], {"default_factory": list}, None),
     ],
 )
@@ -252,6 +257,35 @@ def test_the_server_fills_nothing_into_a_status() -> None:
     assert "default" not in str(schema["properties"]["status"])
     assert schema["required"] == ["spec"]
     assert list(schema["properties"]) == ["apiVersion", "kind", "metadata", "spec", "status"]
+
+
+def test_keywords_of_a_class_stand_wherever_it_does_and_its_subclasses() -> None:
+    class Selector(ApiModel, keywords=[map_atomic()]):
+        key: str
+
+    class Named(Selector):
+        name: str
+
+    class Root(ApiModel):
+        one: Selector
+        many: list[Named]
+        some: Annotated[Selector | None, Field(description="Its own words.")] = None
+
+    properties = structural_schema(Root)["properties"]
+    assert properties["one"]["x-kubernetes-map-type"] == "atomic"
+    assert properties["many"]["items"]["x-kubernetes-map-type"] == "atomic"
+    assert properties["some"] == {**properties["one"], "description": "Its own words."}
+    assert "description" not in properties["one"]
+
+
+def test_a_model_in_the_spec_and_in_the_status_has_defaults_in_the_one_alone() -> None:
+    class Root(Resource, group="example.dev", version="v1"):
+        status: Inner = Field(default_factory=Inner)
+        spec: Inner
+
+    properties = structural_schema(Root)["properties"]
+    assert properties["spec"]["properties"]["replicas"] == {"type": "integer", "default": 1}
+    assert properties["status"]["properties"]["replicas"] == {"type": "integer"}
 
 
 def test_rules_of_a_class_and_of_its_bases_are_on_the_object() -> None:
