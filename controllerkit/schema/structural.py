@@ -9,6 +9,7 @@ Source: kubernetes.io, "Specifying a structural schema"; apiextensions ``pkg/api
 from __future__ import annotations
 
 import collections.abc
+import dataclasses
 import enum
 import inspect
 import ipaddress
@@ -16,7 +17,7 @@ import re
 import types
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
@@ -121,7 +122,7 @@ class _At:
     field: str
     defaults: bool
     within: tuple[type[BaseModel], ...] = ()
-    made: dict[tuple[type[BaseModel], bool], Schema] = field(default_factory=dict)
+    made: dict[tuple[type[BaseModel], bool], Schema] = dataclasses.field(default_factory=dict)
     """Schemas of models, by whether defaults are the server's: a model that stands in many places is compiled once."""
 
     def refuse(self, what: str, cure: str) -> ConfigError:

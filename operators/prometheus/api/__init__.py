@@ -1,0 +1,1 @@
+"""The kinds of ``monitoring.coreos.com`` as models; ``crds/`` is made of them."""

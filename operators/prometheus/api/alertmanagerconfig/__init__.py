@@ -1,0 +1,1 @@
+"""What both versions of AlertmanagerConfig share, and each by itself."""

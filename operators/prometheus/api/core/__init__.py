@@ -1,0 +1,1 @@
+"""Kubernetes' own types, as far as the kinds here hold them."""
