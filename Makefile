@@ -57,8 +57,9 @@ soak: binaries  ## informers and a manager while everything breaks (SECONDS=600 
 bench: setup  ## ours beside client-go and controller-runtime (ONLY=queue ROUNDS=3)
 	$(BIN)/python -m benchmarks $(foreach each,$(ONLY),--only $(each)) --rounds $(ROUNDS)
 
-docs: setup  ## the pages that are made: parity from the tests' marks, benchmarks from the last results
+docs: setup  ## the pages that are made: parity (and the Prometheus operator's) from the tests' marks, benchmarks from the last results
 	$(BIN)/python -m tests.parity.table
+	$(BIN)/python -m tests.parity.prometheus.page
 	$(BIN)/python -m benchmarks.table
 
 lint: setup  ## ruff, formatting, types, the layers

@@ -22,9 +22,9 @@ __all__ = ["CRDS_HELP", "crds", "models_of", "rendered"]
 
 CRDS_HELP = """Write the CustomResourceDefinitions of Resource classes, one file per kind: PLURAL.yaml.
 
-TARGET is MODULE or FILE.py, for every Resource that it defines, or MODULE:CLASS for one. Classes of one kind and
-different versions become one definition. Whatever breaks objects or clients of the file that is replaced is told on
-standard error.
+TARGET is MODULE or FILE.py, for every Resource that it defines; a package, for those it imports from its own modules;
+MODULE:CLASS for one. Classes of one kind and different versions become one definition. Whatever breaks objects or
+clients of the file that is replaced is told on standard error.
 
 Where all versions of a kind but one have `to_hub` and `from_hub`, the definition is converted by a webhook, whose
 Service --conversion-service names; caBundle is set by who serves it.
@@ -39,7 +39,7 @@ field and cure).
 
 Examples:
 
-  controllerkit crds operators.etcd.api
+  controllerkit crds operators.etcd.api operators.prometheus.api
 
   controllerkit crds shop/api.py:Order shop/api.py:OrderV1beta1 --out deploy/crds
 
@@ -115,7 +115,7 @@ def _own(module: ModuleType) -> list[type[Resource]]:
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, Resource)
-        and value.__module__ == module.__name__
+        and f"{value.__module__}.".startswith(f"{module.__name__}.")
         and _declared(value)
     ]
 
@@ -196,7 +196,7 @@ def _read(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        value = yaml.safe_load(path.read_text())
+        value = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no YAML: {str(error).splitlines()[0]}; put it right or remove it") from error
     if not isinstance(value, dict) or value.get("kind") != "CustomResourceDefinition":

@@ -4,6 +4,7 @@ Rule of the room: no I/O; lower than everything but objects and errors.
 """
 
 from controllerkit.schema.definition import custom_resource_definition
+from controllerkit.schema.judging import judge_resource
 from controllerkit.schema.markers import (
     Cel,
     Keywords,
@@ -24,6 +25,7 @@ from controllerkit.schema.markers import (
 )
 from controllerkit.schema.resource import ApiModel, Column, Metadata, Resource, Scale
 from controllerkit.schema.rules import Judgement, LeftToServer, Violation
+from controllerkit.schema.stored import as_stored, with_defaults
 from controllerkit.schema.structural import structural_schema
 from controllerkit.schema.types import Duration, EmbeddedObject, Int32, Int64, IntOrString, Quantity
 
@@ -44,11 +46,13 @@ __all__ = [
     "Resource",
     "Scale",
     "Violation",
+    "as_stored",
     "at_least_one_of",
     "at_most_one_of",
     "cel",
     "custom_resource_definition",
     "exactly_one_of",
+    "judge_resource",
     "list_atomic",
     "list_map",
     "list_set",
@@ -60,4 +64,5 @@ __all__ = [
     "server_default",
     "structural_schema",
     "wire_schema",
+    "with_defaults",
 ]

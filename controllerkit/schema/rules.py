@@ -177,7 +177,8 @@ def _ask(schema: Schema, rule: Mapping[str, Any], value: Any, old: Any, path: st
     for ordered in (False, True) if _unordered(schema) else (False,):
         answer = _answer(program, schema, value, old, root=root, ordered=ordered)
         answers.add(answer)
-    if len(answers) > 1 or (_unordered(schema) and "_+_" in used):
+    joins = "_+_" in used and "+" in text  # filter() and map() are made of it too, and join no list that is given
+    if len(answers) > 1 or (_unordered(schema) and joins):
         yield LeftToServer(path, text, "its answer depends on the order of a list that has none")
     elif (problem := answers.pop()) is not None:
         yield _finding(rule, problem, path)

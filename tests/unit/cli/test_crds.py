@@ -10,8 +10,9 @@ import pytest
 import typer
 import yaml
 
-from controllerkit.cli.crds import crds
+from controllerkit.cli.crds import crds, models_of
 from controllerkit.errors import ConfigError
+from operators.prometheus.api import KINDS
 from tests.unit.cli.test_cli import controllerkit
 
 ROOT = Path(__file__).parents[3]
@@ -153,6 +154,11 @@ def test_a_target_that_is_no_model_is_named(target: str, message: str, tmp_path:
         crds([target], out=tmp_path)
 
 
+def test_a_package_is_the_kinds_it_imports_from_its_own_modules() -> None:
+    assert [model.__name__ for model in models_of("operators.prometheus.api")] == sorted(KINDS)
+    assert [model.__name__ for model in models_of("operators.prometheus.api.probe")] == ["Probe"]
+
+
 @pytest.mark.parametrize(("text", "message"), [("a: [", "is no YAML"), ("kind: Pod", "is no CustomResourceDefinition")])
 def test_a_file_of_somebody_else_is_not_overwritten(module: Path, text: str, message: str) -> None:
     (module.parent / "crds").mkdir()
@@ -164,7 +170,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(module: Path, text: str, mes
 
 
 def test_the_definitions_of_this_repository_are_what_its_models_say(capsys: pytest.CaptureFixture[str]) -> None:
-    crds(["operators.etcd.api"], out=ROOT / "crds", check=True)
+    crds(["operators.etcd.api", "operators.prometheus.api"], out=ROOT / "crds", check=True)
     assert capsys.readouterr() == ("", "")
 
 

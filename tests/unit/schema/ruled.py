@@ -47,6 +47,7 @@ class RuledSpec(
     rules=[
         cel("self.low <= self.high", "low is above high", field_path=".low", reason="FieldValueForbidden"),
         cel("!has(self.nothing)", "nothing is given"),
+        cel("[has(self.divisor), has(self.ratio)].filter(given, given) != [true, true]", "a divisor or a ratio"),
     ],
 ):
     odd: Annotated[int, cel("self % 2 == 1", "must be odd")] = 1
@@ -101,6 +102,7 @@ CREATED: list[tuple[dict[str, Any], set[tuple[str, str]]]] = [
     ({"first": []}, {("spec.first", "index out of bounds: 0 evaluating rule: a comes first")}),
     ({"divisor": 0}, {("spec.divisor", "division by zero evaluating rule: too large")}),
     ({"divisor": 10}, {("spec.divisor", "too large")}),
+    ({"divisor": 5, "ratio": 0.5}, {("spec", "a divisor or a ratio")}),
     ({"data": "YWJjZA=="}, {("spec.data", "too long")}),
     ({"data": "YWJj"}, set()),
     ({"plain": "abcde"}, set()),

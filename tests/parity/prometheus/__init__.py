@@ -1,0 +1,1 @@
+"""What the Prometheus operator here has in common with the original: data, and the page made of it."""
