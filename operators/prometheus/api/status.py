@@ -12,23 +12,17 @@ from operators.prometheus.api.types import Model, NonEmptyString
 
 __all__ = [
     "Condition",
-    "ConditionStatus",
-    "ConditionType",
     "ConfigResourceCondition",
     "ConfigResourceStatus",
     "WorkloadBinding",
 ]
 
 
-ConditionStatus = Annotated[str, Field(min_length=1)]
-ConditionType = Annotated[str, Field(min_length=1)]
-
-
 class ConfigResourceCondition(Model):
     """Whether a workload has accepted the object, and why not."""
 
     type: Literal["Accepted"] = Field(min_length=1)
-    status: ConditionStatus
+    status: NonEmptyString
     last_transition_time: datetime
     reason: str | None = None
     message: str | None = None
@@ -54,8 +48,8 @@ class ConfigResourceStatus(Model):
 class Condition(Model):
     """What is the case with the workload."""
 
-    type: ConditionType
-    status: ConditionStatus
+    type: NonEmptyString
+    status: NonEmptyString
     last_transition_time: datetime
     reason: str | None = None
     message: str | None = None
