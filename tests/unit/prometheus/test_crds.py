@@ -18,6 +18,7 @@ import yaml
 
 from controllerkit.errors import ConfigError
 from controllerkit.schema import Resource, custom_resource_definition
+from operators.prometheus import render_case
 from operators.prometheus.api import KINDS, definitions, judge, with_defaults
 from tests.parity.prometheus.page import PAGE, render
 from tests.parity.prometheus.points import points
@@ -172,6 +173,23 @@ def test_what_the_server_fills_in_is_filled_in_here(kind: str, value: Any, path:
     for step in path:
         filled = filled[step]
     assert filled == default
+
+
+def filled_in_cases() -> list[str]:
+    """Cases whose text is known for objects that went through the server."""
+    rendered = ("GenerateServerConfiguration", "GenerateAgentConfiguration")
+    found = [*names("prometheus", *rendered), *names("prometheus-extra", *rendered)]
+    annotated = [(name, case(name).get("crd", {})) for name in found]
+    return [name for name, crd in annotated if "with_defaults" in crd or crd.get("end_to_end")]
+
+
+@pytest.mark.parametrize("name", filled_in_cases())
+def test_objects_with_defaults_give_the_configuration_that_is_known_for_them(name: str) -> None:
+    of = dict(case(name))
+    of["cr"] = with_defaults(of["cr"]["kind"], of["cr"])
+    of["objects"] = [with_defaults(each["kind"], each) for each in of["objects"]]
+    expected = of["crd"].get("with_defaults", of)["expected"]
+    assert render_case(of).strip() == expected.strip()
 
 
 def test_the_version_of_an_object_chooses_the_schema() -> None:
