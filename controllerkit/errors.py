@@ -4,6 +4,7 @@
 
     ControllerkitError
     ├── ConfigError                  kubeconfig, options or a declared type is wrong; nothing was sent
+    │   └── RecordingError           a recording that cannot be read, or lacks what a replay asks of it
     ├── TransportError               no answer from the server
     │   ├── ConnectError             no connection (refused, unreachable, name not resolved)
     │   ├── TlsError                 the certificate of one side was not accepted
@@ -68,6 +69,7 @@ __all__ = [
     "NotAcceptable",
     "NotFound",
     "NotLeading",
+    "RecordingError",
     "RequestEntityTooLarge",
     "ServerTimeout",
     "ServiceUnavailable",
@@ -90,6 +92,10 @@ class ControllerkitError(Exception):
 
 class ConfigError(ControllerkitError):
     """What was configured or declared cannot work; the message names the file, field and cure."""
+
+
+class RecordingError(ConfigError):
+    """A recording cannot be read, or does not hold what a replay asks of it; the message says what to do."""
 
 
 class TransportError(ControllerkitError):

@@ -175,6 +175,13 @@ class Client:
         """Sends what is sent from now on through ``wrap(transport)``; clients made by `without` before keep theirs."""
         self._transport = wrap(self._transport)
 
+    def over(self, wrap: Callable[[Transport], Transport]) -> Client:
+        """This client, whose calls go through what ``wrap`` makes of its transport; hooks are copied."""
+        twin = self.without()
+        twin._transport = wrap(self._transport)
+        twin.mapper = self.mapper.over(twin.request_json)
+        return twin
+
     async def kind_of(self, kind: KindLike) -> Kind:
         """Resolves a type's names; asks discovery only for a `GVK` that is not built in.
 

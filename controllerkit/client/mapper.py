@@ -23,6 +23,12 @@ class RestMapper:
         self._request_json = request_json
         self._known: dict[GVK, Kind] = dict(kinds.BUILTIN)
 
+    def over(self, request_json: RequestJson) -> RestMapper:
+        """One that knows the same, and asks elsewhere for the rest."""
+        twin = RestMapper(request_json)
+        twin._known.update(self._known)
+        return twin
+
     def register(self, kind: Kind) -> None:
         """Makes ``kind`` known without discovery."""
         self._known[kind.gvk] = kind

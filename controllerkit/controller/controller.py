@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -69,6 +69,9 @@ class _Work:
 class Controller:
     """Runs one `Reconciler`.
 
+    Args:
+        on_pass: told of every reconcile as it begins: this controller's name, the key, and for how many seconds it had
+            been ready.
     Guarantees:
         No reconcile starts before every declared kind has synced and every source has told its start; the same key
         is never reconciled twice at once; whatever a reconciler raises ends neither the worker nor another key.
@@ -88,12 +91,14 @@ class Controller:
         queue_metrics: WorkQueueMetrics,
         rng: Random | None = None,
         shards: Shards | None = None,
+        on_pass: Callable[[str, Key, float], None] | None = None,
     ) -> None:
         self.reconciler = reconciler
         self.name = reconciler.name
         self.clock = clock
         self._informers = informers
         self._shards = shards
+        self._on_pass = on_pass
         self._log = log.bind(controller=self.name)
         self._metrics = metrics.of(self.name, reconciler.max_concurrent_reconciles)
         self.queue: WorkQueue[Key] = WorkQueue(
@@ -371,6 +376,8 @@ class Controller:
             try:
                 request = Request(item.key, item.reasons, item.priority)
                 if not self._own_writes.park(request):
+                    if self._on_pass is not None:
+                        self._on_pass(self.name, item.key, self.queue.waited_s)
                     await self._reconcile_own(request)
             finally:
                 self._in_flight.pop(item.key, None)

@@ -8,6 +8,7 @@ import signal
 import socket
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
@@ -38,8 +39,10 @@ from controllerkit.manager.authz import Authorizer
 from controllerkit.manager.groups import Runnable, RunnableGroup
 from controllerkit.manager.metrics import InformerMetrics
 from controllerkit.manager.serving import Check, Debugging, Endpoints
+from controllerkit.objects import Key
 from controllerkit.runtime import Clock, LoopWatch, SystemClock, get_logger
 from controllerkit.wire import CertWatcher
+from controllerkit.wire.recording import Recorder, RecordingTransport, RecordOptions
 from controllerkit.workqueue import WorkQueueMetrics
 
 if TYPE_CHECKING:
@@ -139,9 +142,12 @@ class Manager:
             refused raises `Invalid` and is not sent. It costs a walk over each object, and needs the extra ``cel``
             where there are rules.
         watch_loop: a thread tells of a blocked event loop; see `LoopWatch`.
+        record: what the reconcilers see of the cluster and ask of it is written to a file while it runs, to be
+            replayed against other code; see `RecordOptions`.
         dry_run: for `plan` in place of `run`: nothing is written, there is neither an election nor an endpoint.
     Raises:
-        ConfigError: election without a name, or without a namespace outside a Pod; both ``caches`` and ``namespace``.
+        ConfigError: election without a name, or without a namespace outside a Pod; both ``caches`` and ``namespace``;
+            both ``record`` and ``dry_run``.
     """
 
     def __init__(
@@ -158,6 +164,7 @@ class Manager:
         grace_period_s: float = GRACE_PERIOD_S,
         ready_staleness_s: float = READY_STALENESS_S,
         preflight: bool = False,
+        record: RecordOptions | None = None,
         dry_run: bool = False,
         check_writes: bool = False,
         watch_loop: bool = True,
@@ -165,6 +172,14 @@ class Manager:
         rng: Random | None = None,
         log: Any = None,
     ) -> None:
+        self.clock = clock or SystemClock()
+        self._rng = rng or Random()
+        self.log = log or get_logger()
+        if record is not None and dry_run:
+            raise ConfigError("a dry run is not recorded: say either record=… or dry_run=True")
+        self._recorder = Recorder(record, clock=self.clock, log=self.log) if record is not None else None
+        if self._recorder is not None:
+            client = client.over(partial(RecordingTransport, recorder=self._recorder))
         self._rehearsal = Rehearsal() if dry_run else None
         if self._rehearsal is not None:
             client, leader_election, sharding = self._rehearsal.client(client), None, None
@@ -173,9 +188,6 @@ class Manager:
             client.check_writes = dict(client.check_writes or {})  # before there are twins, which share it
         self.client = client
         self.registry = CollectorRegistry()
-        self.clock = clock or SystemClock()
-        self._rng = rng or Random()
-        self.log = log or get_logger()
         if namespace is not None and caches is not None:
             raise ConfigError("say either caches=CacheOptions(namespaces=…) or namespace=…")
         caches = caches or CacheOptions(namespaces=() if namespace is None else (namespace,))
@@ -334,6 +346,7 @@ class Manager:
             queue_metrics=self._queue_metrics,
             rng=self._rng,
             shards=self._shards if reconciler.needs_leader else None,
+            on_pass=self._note_pass if self._recorder is not None else None,
         )
         self._controllers[reconciler.name] = controller
         self._recorders.add(f"events of {reconciler.name}", recorder.run)
@@ -414,13 +427,35 @@ class Manager:
         self._refuse_if_started("a second run")
         self._started = True
         stop = stop or asyncio.Event()
+        if self._recorder is not None:
+            self._recorder.start(
+                {name: str(each.reconciler.primary_kind()) for name, each in self._controllers.items()},
+                sharded=self._shards is not None,
+                namespaces=self._caches.namespaces,
+                namespace=self.client.namespace,
+            )
         try:
             await self._until(stop, self._run_parts(stop))
         finally:
             self.ready.clear()
-            await self._stop()
+            self._note_stopping()
+            try:
+                await self._stop()
+            finally:
+                if self._recorder is not None:
+                    await self._recorder.close()
         if self._failures:
             raise _joined(self._failures)
+
+    def _note_pass(self, controller: str, key: Key, waited_s: float) -> None:
+        if self._recorder is not None:
+            self._recorder.passed(controller, str(key), waited_s)
+
+    def _note_stopping(self) -> None:
+        """What is ready now is dropped when the queues close."""
+        if self._recorder is not None and self._recorder.running:
+            queued = ((name, each) for name, one in self._controllers.items() for each in one.queue.snapshot())
+            self._recorder.stopping((name, str(each.key)) for name, each in queued if each.state == "ready")
 
     async def _until(self, stop: asyncio.Event, work: Any) -> None:
         """Ends with ``stop``, with the first failure, or with what ``work`` raises."""

@@ -110,18 +110,19 @@ def _is_step(handle: asyncio.Handle) -> bool:
 
 
 class SimClock(Clock):
-    """A `SimLoop`'s time; its wall clock starts at 2026-01-01."""
+    """A `SimLoop`'s time; its wall clock stands at ``start`` when the loop's time is 0."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, start: datetime = _START) -> None:
         self._loop = loop
+        self._start = start
 
     def monotonic(self) -> float:
         """The loop's time."""
         return self._loop.time()
 
     def utcnow(self) -> datetime:
-        """2026-01-01 and the loop's time."""
-        return _START + timedelta(seconds=self._loop.time())
+        """The start and the loop's time."""
+        return self._start + timedelta(seconds=self._loop.time())
 
     async def sleep(self, seconds: float) -> None:
         """``asyncio.sleep``."""

@@ -61,6 +61,7 @@ class QueueMachine(Generic[K]):
         timings: told of every hand-out and end; None keeps no times.
     Attributes:
         adds: how often a key became ready; counted with ``timings`` only.
+        waited_s: how long the key that was handed out last had been ready; with ``timings`` only.
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class QueueMachine(Generic[K]):
         self._on_idle: Callable[[], None] | None = None
         self._in_work = 0
         self.adds = 0
+        self.waited_s = 0.0
+        self._until: Callable[[K, float, float], float] | None = None
         self._fifo: deque[Item[K]] = deque()
         self._levels: Levels[K] | None = None
         self._plain = timings is None
@@ -108,6 +111,9 @@ class QueueMachine(Generic[K]):
                 self._on_ready()
             return
         if self._closed:
+            return
+        if self._until is not None and self._until(key, now := self._now(), now) > now:
+            self.add_at(key, now, reason, priority=priority)
             return
         found = known.get(key)
         if found is not None:
@@ -170,6 +176,8 @@ class QueueMachine(Generic[K]):
         """Queues ``key`` at the time ``at``. What is ready stays so, and what waits does so for the earlier time."""
         if self._closed:
             return
+        if self._until is not None:
+            at = self._until(key, at, self._now())
         item = self._known.get(key)
         if item is None:
             item = Item(key, reason, priority)
@@ -238,7 +246,8 @@ class QueueMachine(Generic[K]):
         self._in_work += not self._plain
         if self._timings is not None:
             now = self._now()
-            self._timings.queued(now - item.since)
+            self.waited_s = now - item.since
+            self._timings.queued(self.waited_s)
             item.since = now
         return item
 
@@ -292,6 +301,14 @@ class QueueMachine(Generic[K]):
         if item is not None and item.state == PAUSED:
             item.state = READY
             self._enter(item)
+
+    def hold_until(self, until: Callable[[K, float, float], float]) -> None:
+        """From now on a key that is due becomes ready when ``until`` says: it is given the key, that time, and now.
+
+        What is added meanwhile joins what is held, as for every delay.
+        """
+        self._leave_plain()
+        self._until = until
 
     @property
     def in_work(self) -> int:

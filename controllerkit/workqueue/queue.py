@@ -67,6 +67,10 @@ class WorkQueue(QueueMachine[K]):
             return
         self.retries += not self._closed
         self.add_at(key, self._now() + delay_s, reason, priority=priority)
+
+    def add_at(self, key: K, at: float, reason: str = "", *, priority: int = 0) -> None:
+        """See `QueueMachine.add_at`."""
+        super().add_at(key, at, reason, priority=priority)
         if self._getters:
             self._arm()
 
