@@ -14,6 +14,7 @@ import typer
 from controllerkit.cli import dev
 from controllerkit.cli.crds import CRDS_HELP, crds
 from controllerkit.cli.rbac import RBAC_HELP, rbac
+from controllerkit.cli.record import RECORD_HELP, REPLAY_HELP, record, replay
 from controllerkit.cli.run import RUN_HELP, run
 from controllerkit.cli.simulate import SIMULATE_HELP, simulate
 from controllerkit.cli.top import TOP_HELP, top
@@ -30,6 +31,8 @@ app.add_typer(dev.app, name="dev")
 app.command("run", help=RUN_HELP)(run)
 app.command("crds", help=CRDS_HELP)(crds)
 app.command("rbac", help=RBAC_HELP)(rbac)
+app.command("record", help=RECORD_HELP)(record)
+app.command("replay", help=REPLAY_HELP)(replay)
 app.command("simulate", help=SIMULATE_HELP)(simulate)
 app.command("top", help=TOP_HELP)(top)
 

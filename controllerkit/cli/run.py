@@ -9,7 +9,7 @@ import inspect
 import json
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from controllerkit.controller import Reconciler
     from controllerkit.manager import Manager
 
-__all__ = ["CHANGES_STATUS", "RUN_HELP", "imported", "load", "maker", "run"]
+__all__ = ["CHANGES_STATUS", "RUN_HELP", "imported", "load", "maker", "operate", "run"]
 
 CHANGES_STATUS = 3
 RUN_HELP = f"""Run reconcilers until SIGTERM or Ctrl-C, or show what they would do.
@@ -49,38 +49,82 @@ Examples:
 """
 
 
+Targets = Annotated[list[str], typer.Argument(metavar="TARGET...", help="what to run, as MODULE:NAME")]
+Namespace = Annotated[str | None, typer.Option(help="serve this namespace alone; else all")]
+MetricsAddress = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="serve /metrics, /healthz and /readyz there")
+]
+LeaderElect = Annotated[
+    str | None,
+    typer.Option(metavar="[NAMESPACE/]NAME", help="act only while holding this Lease; in a Pod NAME is enough"),
+]
+Shard = Annotated[
+    str | None, typer.Option(metavar="[NAMESPACE/]NAME", help="share the keys out with all processes of this name")
+]
+Kubeconfig = Annotated[
+    Path | None, typer.Option(help="the file; else $KUBECONFIG, the ServiceAccount of a Pod, ~/.kube/config")
+]
+Context = Annotated[str | None, typer.Option(help="the kubeconfig's context, where not the current one")]
+
+
 def run(
-    targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help="what to run, as MODULE:NAME")],
+    targets: Targets,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be done; write nothing")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="the dry run as JSON")] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help=f"end with {CHANGES_STATUS} where a dry run would change anything")
     ] = False,
-    namespace: Annotated[str | None, typer.Option(help="serve this namespace alone; else all")] = None,
-    metrics_address: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="serve /metrics, /healthz and /readyz there")
-    ] = None,
-    leader_elect: Annotated[
-        str | None,
-        typer.Option(metavar="[NAMESPACE/]NAME", help="act only while holding this Lease; in a Pod NAME is enough"),
-    ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(metavar="[NAMESPACE/]NAME", help="share the keys out with all processes of this name"),
-    ] = None,
-    kubeconfig: Annotated[
-        Path | None, typer.Option(help="the file; else $KUBECONFIG, the ServiceAccount of a Pod, ~/.kube/config")
-    ] = None,
-    context: Annotated[str | None, typer.Option(help="the kubeconfig's context, where not the current one")] = None,
+    namespace: Namespace = None,
+    metrics_address: MetricsAddress = None,
+    leader_elect: LeaderElect = None,
+    shard: Shard = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
     log_level: Annotated[str | None, typer.Option(help="INFO if not given; WARNING in a dry run")] = None,
 ) -> None:
     """See ``RUN_HELP``."""
+    if (as_json or exit_code) and not dry_run:
+        raise ConfigError("--json and --exit-code are for a dry run; add --dry-run")
+
+    async def plan(manager: Manager) -> int:
+        return await _show_plan(manager, as_json=as_json, exit_code=exit_code)
+
+    operate(
+        targets,
+        plan if dry_run else None,
+        kubeconfig=kubeconfig,
+        context=context,
+        leader_elect=leader_elect,
+        shard=shard,
+        log_level=log_level or ("WARNING" if dry_run else "INFO"),
+        namespace=namespace,
+        metrics_address=metrics_address,
+        dry_run=dry_run,
+    )
+
+
+def operate(
+    targets: Sequence[str],
+    act: Callable[[Manager], Awaitable[int]] | None = None,
+    *,
+    kubeconfig: Path | None,
+    context: str | None,
+    leader_elect: str | None,
+    shard: str | None,
+    log_level: str,
+    **options: Any,
+) -> None:
+    """Makes a manager around ``targets`` and lets it run until a signal, or does ``act`` with it.
+
+    Args:
+        options: of `Manager`.
+    Raises:
+        typer.Exit: with the status that ``act`` gave, where it is not 0.
+    """
     from controllerkit.manager import LeaderElection, Sharding
     from controllerkit.runtime import configure_logging
 
-    if (as_json or exit_code) and not dry_run:
-        raise ConfigError("--json and --exit-code are for a dry run; add --dry-run")
-    configure_logging(level=log_level or ("WARNING" if dry_run else "INFO"))
+    configure_logging(level=log_level)
     reconcilers = [load(each) for each in targets]
     election = None if leader_elect is None else LeaderElection(**_named("--leader-elect", leader_elect))
     sharding = None if shard is None else Sharding(**_named("--shard", shard))
@@ -90,20 +134,12 @@ def run(
         from controllerkit.manager import Manager
 
         async with await Client.connect(kubeconfig=kubeconfig, context=context, user_agent="controllerkit") as client:
-            manager = Manager(
-                client,
-                namespace=namespace,
-                metrics_address=metrics_address,
-                leader_election=election,
-                sharding=sharding,
-                preflight=True,
-                dry_run=dry_run,
-            )
+            manager = Manager(client, leader_election=election, sharding=sharding, preflight=True, **options)
             try:
                 for each in reconcilers:
                     manager.add(each)
-                if dry_run:
-                    return await _show_plan(manager, as_json=as_json, exit_code=exit_code)
+                if act is not None:
+                    return await act(manager)
                 await manager.run_until_signal()
                 return 0
             finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -15,7 +16,7 @@ import structlog
 from controllerkit.cache import CacheOptions
 from controllerkit.client import Client
 from controllerkit.controller import Controller, Owns, Reconciler, Watch
-from controllerkit.errors import ManagerError, RecordingError
+from controllerkit.errors import ManagerError, RecordingError, SimulationError
 from controllerkit.manager import Manager
 from controllerkit.objects import GVK, Kind, kinds
 from controllerkit.runtime import cancel_and_wait
@@ -98,11 +99,16 @@ class _Replay:
         start = recording.began - timedelta(seconds=loop.time())
         self._clock = SimClock(loop, start=start)
         self._seed = seed
+        self._errors: dict[tuple[str, str], str] = {}
         self._caches = caches or CacheOptions(namespaces=tuple(recording.header.namespaces))
         self._world = ReplayedWorld(self._story, clock=self._clock, rng=Random(f"{seed} world"))
         self._transport = ReplayTransport(self._story, self._world, loop)
 
     async def go(self) -> ReplayReport:
+        for each in self._reconcilers:
+            if not inspect.iscoroutinefunction(each.reconcile):
+                name = type(each).__name__
+                raise SimulationError(f"{name}.reconcile runs in a thread, and a replay has none; make it a coroutine")
         self._refuse_strangers()
         self._world.serve(_kinds_of(self._reconcilers), _definitions_of(self._reconcilers))
         manager, controllers = self._manager()
@@ -113,7 +119,9 @@ class _Replay:
             await self._until_the_end(running)
             stop.set()
             failing = {
-                f"{each.name}: {key}": failing.error for each in controllers for key, failing in each.failing().items()
+                f"{each.name}: {key}": self._errors.get((each.name, str(key)), failing.error)
+                for each in controllers
+                for key, failing in each.failing().items()
             }
             with suppress(ManagerError):  # told by `failing`, or by what is missing
                 await running
@@ -151,14 +159,34 @@ class _Replay:
             grace_period_s=GRACE_S,
             clock=self._clock,
             rng=Random(f"{self._seed} manager"),
-            log=structlog.wrap_logger(structlog.PrintLogger(), processors=[_drop], cache_logger_on_first_use=False),
+            log=structlog.wrap_logger(
+                structlog.PrintLogger(),
+                processors=[self._noted],
+                wrapper_class=structlog.make_filtering_bound_logger(30),
+                cache_logger_on_first_use=False,
+            ),
         )
         controllers = []
         for reconciler in self._reconcilers:
             controller = manager.add(reconciler)
-            controller.queue.hold_until(pace_of(self._story, controller.name, sharded=header.sharded))
+            was = self._recorded_name(controller.name, reconciler.primary_kind())
+            controller.queue.hold_until(pace_of(self._story, was, sharded=header.sharded))
             controllers.append(controller)
         return manager, controllers
+
+    def _recorded_name(self, name: str, kind: Kind) -> str:
+        """What this controller was called in the recording: the same, or the only one of its kind."""
+        recorded = self._recording.header.reconcilers
+        alike = [each for each, of in recorded.items() if of == str(kind)]
+        return alike[0] if name not in recorded and len(alike) == 1 else name
+
+    def _noted(self, _: Any, level: str, event: Any) -> Any:
+        """Keeps the words of a failure, which `Controller.failing` keeps to itself where they are not ours."""
+        if event["event"] == "reconcile_failed":
+            about = structlog.contextvars.get_contextvars()
+            key = next((str(each) for name, each in about.items() if name not in ("controller", "reconcile_id")), "")
+            self._errors[event["controller"], key] = event["error"]
+        raise structlog.DropEvent
 
     async def _feed(self) -> None:
         for change in self._story.changes:
@@ -196,10 +224,6 @@ class _Replay:
         declared = {(kind.group, kind.plural) for kind in _declared(self._reconcilers)}
         watched = {(scope.group, scope.plural) for scope in self._story.followed}
         return tuple(sorted(_resource(*each) for each in watched - declared))
-
-
-def _drop(*_: Any) -> Any:
-    raise structlog.DropEvent
 
 
 def _resource(group: str, plural: str) -> str:

@@ -78,7 +78,10 @@ class Scope(NamedTuple):
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and what came of it. ``answered_at`` is infinite where nothing did."""
+    """A request and what came of it: an answer, an ``error``, or nothing before the recording ended.
+
+    ``answered_at`` is infinite where there was no answer.
+    """
 
     asked: Asked
     path: ApiPath | None
@@ -89,6 +92,12 @@ class Exchange:
     omitted: str = ""
     answered_at: float = float("inf")
     error: str = ""
+    ended: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer came."""
+        return self.answered_at != float("inf")
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +123,7 @@ class Change:
     """At ``t`` the recorded operator learned that the object was ``value``; None: it is gone.
 
     ``by`` is the write of its own that did it. Once its time has ``passed`` without that write being repeated,
-    ``before`` is what the object was. Once ``done``, the new code has seen it.
+    ``before`` is what the object was. Once ``done``, the new code sees it, as ``seen``.
     """
 
     t: float
@@ -124,6 +133,7 @@ class Change:
     passed: bool = False
     done: bool = False
     before: Value | None = None
+    seen: Value | None = None
 
 
 class Story:
@@ -182,7 +192,7 @@ class Story:
                     found.answer, found.omitted = msgspec.json.decode(entry.body), entry.omitted
                     found.content_type, found.retry_after = entry.content_type, entry.retry_after
                 case Ended() if found := self.exchanges.get(entry.n):
-                    found.error = entry.error
+                    found.error, found.ended = entry.error, True
                 case Passed():
                     self.passes[entry.controller, entry.key].append((entry.t, entry.t - entry.waited_s))
                 case Stopping():
@@ -243,7 +253,7 @@ class Story:
             return
         elif exchange.status < 300 and "items" in answer:
             self._listed(t, answer, path, Scope.of(path, exchange.asked.accept))
-        elif exchange.status < 300 and answer.get("kind") != "Status" and "metadata" in answer:
+        elif exchange.status < 300 and answer.get("kind") != "Status" and (answer.get("metadata") or {}).get("name"):
             self._saw(t, path, answer)
         elif path.name and exchange.status == {"GET": 404, "DELETE": 200}.get(method):
             self._lost(t, _place(path))

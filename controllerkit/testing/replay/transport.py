@@ -117,13 +117,13 @@ class ReplayTransport:
         if path.subresource not in _OBJECT_SUBRESOURCES:
             if asked is None or asked.omitted:
                 raise self._missing(f"reads {path.subresource} of {path.resource} {place.key}", "do without it")
-            return _recorded(asked)
+            return await _recorded(asked)
         scope = Scope(path.group, path.plural, path.namespace, "", "", False)
         known_at = self._story.holds(scope)
         if known_at is None and place not in self._story.objects and self._world.get(place) is None:
             raise self._missing(f"reads {path.resource} {place.key}", "record again with code that reads or watches it")
         if self._world.kind_at(place) is None:
-            return _recorded(asked) if asked is not None else None
+            return await _recorded(asked) if asked is not None else None
         return None
 
     async def _wait_for_recorded(self, path: str) -> Exchange | None:
@@ -134,7 +134,7 @@ class ReplayTransport:
             before = [each for each in recorded if each.asked.t <= now]
             return before[-1] if before else recorded[0] if recorded else None
         recorded.remove(near)
-        if near.answered_at != float("inf"):
+        if near.answered:
             await self._until(near.answered_at)
         return near
 
@@ -148,12 +148,12 @@ class ReplayTransport:
     async def _question(self, request: WireRequest) -> WireResponse | None:
         if request.method == "GET":
             asked = await self._wait_for_recorded(request.path)
-            return _recorded(asked) if asked is not None and asked.answer is not None else None
+            return await _recorded(asked) if asked is not None and asked.answer is not None else None
         body = _decoded(request.body)
         for exchange in self._story.exchanges.values():
             of_it = exchange.asked.method == request.method and exchange.asked.path == request.path
             if of_it and exchange.status and alike(msgspec.json.decode(exchange.asked.body), body):
-                return _recorded(exchange)
+                return await _recorded(exchange)
         raise self._missing(f"asks {request.method} {request.path}", "record again with code that asks it")
 
     # -- writes ----------------------------------------------------------------------------------------------------
@@ -188,19 +188,17 @@ class ReplayTransport:
     async def _as_recorded(self, recorded: RecordedWrite, new: NewWrite) -> WireResponse:
         recorded.matched = True
         exchange, now = recorded.exchange, self._loop.time()
-        lost = exchange.answered_at == float("inf")
-        took_s = 0.0 if lost else exchange.answered_at - exchange.asked.t
-        soon = not lost and now < exchange.answered_at <= now + NEAR_S
-        await self._until(exchange.answered_at if soon else now + took_s)
+        if exchange.answered:
+            soon = now < exchange.answered_at <= now + NEAR_S
+            await self._until(exchange.answered_at if soon else now + exchange.answered_at - exchange.asked.t)
         self._world.repeat(recorded)
-        if lost:
-            raise TransportError(f"{exchange.asked.method} {exchange.asked.path}: {exchange.error or 'no answer'}")
+        await _answer_came(exchange)
         new.status, new.answer = exchange.status, exchange.answer
         if exchange.status < 300 and isinstance(exchange.answer, dict) and new.subresource in _OBJECT_SUBRESOURCES:
             metadata = exchange.answer.get("metadata") or {}
             place = new.place._replace(key=Key(new.place.key.namespace, metadata.get("name", "")))
-            found = self._world.get(place) if exchange.answer.get("kind") != "Status" else None
-            if found is not None:  # with the resourceVersion that the new code knows it by
+            found = self._world.answer_of(recorded, place) if exchange.answer.get("kind") != "Status" else None
+            if found is not None:
                 new.answer = {**found, "apiVersion": exchange.answer.get("apiVersion", found["apiVersion"])}
         return _Made(exchange.status, _headers(exchange), msgspec.json.encode(new.answer))
 
@@ -235,9 +233,17 @@ class _Made:
         yield self._body
 
 
-def _recorded(exchange: Exchange) -> WireResponse:
-    if exchange.answered_at == float("inf"):
-        raise TransportError(f"{exchange.asked.method} {exchange.asked.path}: {exchange.error or 'no answer'}")
+async def _answer_came(exchange: Exchange) -> None:
+    """Fails as the call failed; where the recording ended before an answer, this call has none either."""
+    if exchange.answered:
+        return
+    if not exchange.ended:
+        await asyncio.get_running_loop().create_future()
+    raise TransportError(f"{exchange.asked.method} {exchange.asked.path}: {exchange.error}, as it was recorded")
+
+
+async def _recorded(exchange: Exchange) -> WireResponse:
+    await _answer_came(exchange)
     return _Made(exchange.status, _headers(exchange), msgspec.json.encode(exchange.answer))
 
 

@@ -82,7 +82,7 @@ class ReplayedWorld:
             return
         if change.by is None or change.by.matched:
             change.done = True
-            self._carry(change.place, *self._moved(change))
+            change.seen = self._carry(change.place, *self._moved(change))
         else:
             change.before, _ = self._moved(change)
             change.passed = True
@@ -93,7 +93,12 @@ class ReplayedWorld:
             if not effect.done:
                 effect.done = True
                 before, after = (effect.before, effect.value) if effect.passed else self._moved(effect)
-                self._carry(effect.place, before, after)
+                effect.seen = self._carry(effect.place, before, after)
+
+    def answer_of(self, write: RecordedWrite, place: Place) -> Value | None:
+        """The object that a repeated write answers, with the resourceVersion that the new code knows it by."""
+        seen = [each.seen for each in write.effects if each.seen is not None]
+        return seen[-1] if seen else self.get(place)
 
     def _moved(self, change: Change) -> tuple[Value | None, Value | None]:
         """What the object was in the recorded cluster, and is now."""
@@ -103,25 +108,28 @@ class ReplayedWorld:
         self._was[change.place] = change.value
         return before, change.value
 
-    def _carry(self, place: Place, before: Value | None, after: Value | None) -> None:
+    def _carry(self, place: Place, before: Value | None, after: Value | None) -> Value | None:
+        """Does to the mirror what made ``after`` of ``before``; what is there then."""
         kind = self.kind_at(place)
-        if kind is None or before is after:
-            return
+        if kind is None:
+            return None
         found = self.mirror.get(kind, place.key)
+        if before is after:
+            return found
         if after is None:
             asked_for = _deleting(before) and not _deleting(found)  # by the recorded operator, and not by the new code
             if found is not None and not asked_for:
                 self.mirror.remove(kind, place.key)
-        elif found is None:
-            if before is None:
-                self.mirror.put(kind, after)
-        elif before is not None and _same(found, before):
-            if resource_version(before) != resource_version(after):
-                self.mirror.put(kind, after)
-        elif before is not None:
-            merged = _merged(found, merge_patch(_mergeable(before), _mergeable(after)))
-            if merged != found:
-                self.mirror.put(kind, merged)
+            return None
+        if found is None:
+            return self.mirror.put(kind, after) if before is None else None
+        if before is None:
+            return found
+        if _same(found, before):
+            changed = resource_version(before) != resource_version(after)
+            return self.mirror.put(kind, after) if changed else found
+        merged = _merged(found, merge_patch(_mergeable(before), _mergeable(after)))
+        return self.mirror.put(kind, merged) if merged != found else found
 
 
 def _deleting(value: Value | None) -> bool:

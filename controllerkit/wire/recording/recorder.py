@@ -250,6 +250,7 @@ class _File:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # the first failure was told; this one is its echo
             self._file.close()
+            self.size = self._raw.tell()
         with contextlib.suppress(OSError):
             self._raw.close()
 
