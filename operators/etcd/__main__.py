@@ -7,12 +7,14 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from controllerkit.client import Client
 from controllerkit.controller import as_data, as_text
 from controllerkit.errors import ConfigError, ControllerkitError
 from controllerkit.manager import Manager
 from controllerkit.runtime import configure_logging
+from controllerkit.wire.recording import RecordOptions
 from operators.etcd.cluster import EtcdClusterReconciler
 from operators.etcd.versions import VersionMap
 
@@ -36,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
         help="run another version than was asked for, as 3.2.*=3.7.3; repeatable, the first match counts",
     )
     run.add_argument("--metrics-address", metavar="HOST:PORT", help="serve /metrics, /healthz and /readyz there")
+    run.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="keep what it sees of the cluster and asks of the API server, for `controllerkit replay`; calls to etcd "
+        "members are not in it",
+    )
     run.add_argument("--log-level", default="INFO", help="DEBUG, INFO, WARNING or ERROR")
     run.add_argument(
         "--dry-run",
@@ -63,6 +72,7 @@ async def _run(arguments: argparse.Namespace) -> int:
             namespace=arguments.namespace,
             metrics_address=arguments.metrics_address,
             preflight=True,
+            record=None if arguments.record is None else RecordOptions(path=arguments.record),
             dry_run=arguments.dry_run,
         )
         manager.add(reconciler)
