@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controllerkit import Client, kinds
@@ -189,7 +189,7 @@ LONG = st.text(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(values=st.dictionaries(st.sampled_from(["user", "password", "tls.key"]), LONG, min_size=1), plain=LONG)
 def test_no_value_of_a_secret_is_in_the_file_whichever_way_it_went(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, str], plain: str
