@@ -34,6 +34,11 @@ BACKLOG_MAX_BYTES: Final = 64 * 2**20
 FLUSH_S: Final = 1.0
 """What is older than this can be read even if the process is killed."""
 
+BATCH_S: Final = 0.02
+"""The thread works on what has come within this time together: two threads that take turns for each event slow down
+the one that matters."""
+
+BLOCK_BYTES: Final = 64 * 1024
 CLOSE_S: Final = 10.0
 GZIP_LEVEL: Final = 1
 _JSON: Final = "application/json"
@@ -107,6 +112,7 @@ class Recorder:
         self._put_bytes = 0  # written by the loop alone
         self._done_bytes = 0  # written by the thread alone
         self._queue: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(
@@ -195,8 +201,18 @@ class Recorder:
     def _end(self, why: str) -> None:
         self.running = False
         self._queue.put(("last", self._now(), 0, (why,), 0))
+        self._ending.set()
 
     # -- the thread ------------------------------------------------------------------------------------------------
+
+    def _next(self) -> tuple[Any, ...]:
+        """What was told next; nothing, named "", after a while without."""
+        if self._queue.empty():
+            self._ending.wait(BATCH_S)
+        try:
+            return self._queue.get(timeout=FLUSH_S)
+        except Empty:
+            return "", self._now(), 0, (), 0
 
     def _write(self, file: _File) -> None:
         """Until the last entry."""
@@ -204,10 +220,7 @@ class Recorder:
         try:
             with file:
                 while not why:
-                    try:
-                        what, t, number, told, size = self._queue.get(timeout=FLUSH_S)
-                    except Empty:
-                        what, t, number, told, size = "", self._now(), 0, (), 0
+                    what, t, number, told, size = self._next()
                     file.flush_if_older(t)
                     if what == "last":
                         why = told[0]
@@ -240,6 +253,7 @@ class _File:
         self._redaction = redaction
         self._exchanges: dict[int, _Exchange] = {}
         self._flushed_at = 0.0
+        self._block = bytearray()
         self._dirty = False
         self.size = 0
         self._line(header)
@@ -249,6 +263,7 @@ class _File:
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # the first failure was told; this one is its echo
+            self._write_block()
             self._file.close()
             self.size = self._raw.tell()
         with contextlib.suppress(OSError):
@@ -257,14 +272,23 @@ class _File:
     def flush_if_older(self, t: float) -> None:
         """Makes what was written readable, once in a while."""
         if self._dirty and t - self._flushed_at >= FLUSH_S:
+            self._write_block()
             self._file.flush(zlib.Z_SYNC_FLUSH)
             self._raw.flush()
             self.size, self._flushed_at, self._dirty = self._raw.tell(), t, False
 
     def _line(self, entry: msgspec.Struct) -> None:
-        self._file.write(_encoder.encode(entry) + b"\n")
-        self.size = self._raw.tell()
+        self._block += _encoder.encode(entry)
+        self._block += b"\n"
         self._dirty = True
+        if len(self._block) >= BLOCK_BYTES:
+            self._write_block()
+
+    def _write_block(self) -> None:
+        """Compresses many lines in one go, during which the event loop can run."""
+        block, self._block = self._block, bytearray()
+        self._file.write(block)
+        self.size = self._raw.tell()
 
     def _entry(self, entry: msgspec.Struct) -> None:
         self.count += 1
