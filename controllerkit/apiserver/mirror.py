@@ -55,9 +55,10 @@ class Mirror:
             collection.wake_all()
         await self._api.close()
 
-    def serves(self, group: str, plural: str) -> bool:
-        """Whether a resource of this name is there."""
-        return self._registry.resource(group, plural) is not None
+    def serves(self, group: str, plural: str, version: str = "") -> bool:
+        """Whether a resource of this name is there, in any version or in this one."""
+        resource = self._registry.resource(group, plural)
+        return resource is not None and (not version or version in resource.versions)
 
     def serve(self, kind: Kind, *, status: bool) -> None:
         """Serves a kind of which nothing but its name is known; with a ``status`` subresource or without."""
@@ -84,8 +85,8 @@ class Mirror:
         """Makes the object this, and returns it with its new resourceVersion."""
         resource = self._registry.resource(kind.group, kind.plural)
         assert resource is not None, f"{kind} is not served"  # noqa: S101 - the caller serves first
-        stored = {**value, "apiVersion": resource.api_version(), "metadata": dict(value["metadata"])}
-        stored.setdefault("kind", kind.kind)
+        metadata = dict(value["metadata"])
+        stored = {**value, "apiVersion": resource.api_version(), "kind": resource.kind, "metadata": metadata}
         self._store.put(resource.collection, stored, resource.selectable_fields(stored))
         return stored
 

@@ -62,7 +62,7 @@ _COLOURS: Final = {"same": "green", "different": "yellow", "missing": "red", "ne
 def record(
     targets: Targets,
     out: Annotated[Path, typer.Option(metavar="FILE", help="where to; must not exist yet")],
-    max_size: Annotated[str, typer.Option(metavar="BYTES", help="of the file, as 64Mi")] = "256Mi",
+    max_size: Annotated[str, typer.Option(metavar="BYTES", help="of the file, as 16Mi")] = "64Mi",
     max_time: Annotated[float | None, typer.Option(metavar="SECONDS", help="end after so long; else never")] = None,
     redact: Annotated[
         list[str] | None, typer.Option(metavar="[KIND:]PATH", help="hide this too; repeatable; * is any field or item")

@@ -255,8 +255,13 @@ def _declared(reconcilers: Iterable[Reconciler[Any]]) -> list[Kind]:
 
 
 def _definitions_of(reconcilers: Iterable[Reconciler[Any]]) -> list[dict[str, Any]]:
-    models = dict.fromkeys(each for each in _interests(reconcilers) if isinstance(each, type))
-    return [custom_resource_definition(each) for each in models if issubclass(each, Resource)]
+    """Of the models among them; one for each kind, with all its versions."""
+    versions: dict[tuple[str, str], dict[type[Resource], None]] = {}
+    for each in _interests(reconcilers):
+        if isinstance(each, type) and issubclass(each, Resource):
+            kind = each.resource_kind()
+            versions.setdefault((kind.group, kind.kind), {})[each] = None
+    return [custom_resource_definition(*models) for models in versions.values()]
 
 
 def _field_manager(story: Story) -> str:

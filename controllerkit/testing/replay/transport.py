@@ -100,17 +100,27 @@ class ReplayTransport:
             self.failed.set()
         return TransportError(str(self.problem))
 
+    def _uncovered(self, asked: Scope, verb: str) -> TransportError:
+        others = [
+            _told(each) for each in self._story.synced if (each.group, each.plural) == (asked.group, asked.plural)
+        ]
+        cure = "record again with code that watches it"
+        if others:
+            cure = f"there is only {', '.join(others)}: record again, or replay with the `caches` of that program"
+        return self._missing(f"{verb} {_told(asked)}", cure)
+
     # -- reads -----------------------------------------------------------------------------------------------------
 
     async def _read(self, request: WireRequest, path: ApiPath) -> WireResponse | None:
         """None where the mirror answers."""
         asked = await self._wait_for_recorded(request.path)
+        if not self._world.mirror.serves(path.group, path.plural, path.version) and (asked is None or not path.name):
+            raise self._missing(f"asks for {path.resource} in version {path.version}", "record again with such code")
         if not path.name:
             scope = Scope.of(path, request.headers.get("Accept", ""))
             known_at = self._story.holds(scope)
             if known_at is None:
-                verb = "watches" if path.watching else "lists"
-                raise self._missing(f"{verb} {_told(scope)}", "record again with code that watches it")
+                raise self._uncovered(scope, "watches" if path.watching else "lists")
             await self._until(known_at)
             return None
         place = Place(path.group, path.plural, Key(path.namespace, path.name))
@@ -263,5 +273,9 @@ def _told(scope: Scope) -> str:
     """For people."""
     resource = f"{scope.plural}.{scope.group}" if scope.group else scope.plural
     parts = [f"in namespace {scope.namespace}" if scope.namespace else ""]
-    parts += [f"with labels {scope.labels}" if scope.labels else "", f"with fields {scope.fields}" * bool(scope.fields)]
+    parts += [
+        f"with labels {scope.labels}" if scope.labels else "",
+        f"with fields {scope.fields}" if scope.fields else "",
+    ]
+    parts += ["metadata alone" if scope.partial else ""]
     return " ".join(filter(None, [resource, *parts]))

@@ -41,8 +41,8 @@ class ReplayedWorld:
             self._kinds[each.group, each.plural] = each
         for definition in definitions:
             self.mirror.define(definition)
-        for where, seen in self._story.kinds.items():
-            kind = self._kinds.setdefault(where, seen)
+        for where, kind in {**self._story.kinds, **self._kinds}.items():
+            self._kinds[where] = kind
             if not self.mirror.serves(*where):
                 self.mirror.serve(kind, status=where in self._story.with_status)
 

@@ -27,7 +27,9 @@ from controllerkit.wire.transport import WireRequest
 
 __all__ = ["RecordOptions", "Recorder"]
 
-SIZE_MAX_BYTES: Final = 256 * 2**20
+SIZE_MAX_BYTES: Final = 64 * 2**20
+"""A replay holds all of it in memory, ten to twenty times as large as it is compressed."""
+
 BACKLOG_MAX_BYTES: Final = 64 * 2**20
 """So much may wait for the disk; a recording that falls further behind ends, rather than have holes."""
 

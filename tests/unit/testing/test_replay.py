@@ -16,6 +16,7 @@ import pytest
 
 from controllerkit import ApiModel, Client, Reconciler, Request, Resource, Result, kinds
 from controllerkit.apiserver import ApiServer
+from controllerkit.controller import Owns, Watch
 from controllerkit.errors import ApiError, NotFound, RecordingError, SimulationError
 from controllerkit.objects import Key, Kind
 from controllerkit.runtime import wait_until
@@ -331,6 +332,58 @@ async def test_live_reads_generated_names_and_deletes_are_replayed(tmp_path: Pat
     assert [step.recorded for step in status] == ["update status", "update status"]
 
 
+CERTIFICATE = Kind("cert.example.dev", "v1", "Certificate", "certificates")
+
+
+class Heads(Reconciler[Site]):
+    """Counts what of another kind there is, by its metadata alone."""
+
+    owns = (Owns(kinds.CONFIG_MAP, metadata_only=True, label_selector="count=yes"),)
+    watches = (Watch(CERTIFICATE, lambda value: [Key("default", "a")], metadata_only=True),)
+
+    async def reconcile(self, request: Request) -> Result | None:
+        found = await self.get(request.key)
+        if found is None:
+            return None
+        text = f"{len(self.list(kinds.CONFIG_MAP))} {len(self.list(CERTIFICATE))}"
+        if found.status.page != text:
+            await self.write_status(found, {"page": text, "length": len(found.spec.text)})
+        return None
+
+
+class AllHeads(Heads):
+    owns = (kinds.CONFIG_MAP,)
+
+
+async def test_metadata_alone_is_enough_for_code_that_asks_for_no_more(tmp_path: Path) -> None:
+    class Certificate(Resource, group="cert.example.dev", version="v1"):
+        spec: dict[str, Any] = {}  # noqa: RUF012
+
+    path = tmp_path / "r"
+    async with (
+        ApiServer(rng=Random(1)) as server,
+        connected(server, [Site, Certificate]) as client,
+        running(client, Heads(), record=RecordOptions(path=path)),
+    ):
+        await client.create(site("a", "x"))
+        await quiet(client)
+        metadata = {"name": "one", "labels": {"count": "yes"}}
+        await client.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+        await client.create({"apiVersion": "cert.example.dev/v1", "kind": "Certificate", "metadata": {"name": "c"}})
+
+        async def counted() -> bool:
+            return Site.from_object(await client.get(Site, "a")).status.page == "1 1"
+
+        await wait_until(counted, what="both are counted", timeout_s=20.0)
+    recording = read_recording(path)
+    report = await asyncio.to_thread(replay, recording, [Heads])
+    assert not report.differs, str(report)
+    with pytest.raises(
+        RecordingError, match="configmaps, which was not recorded; there is only configmaps with labels"
+    ):
+        await asyncio.to_thread(replay, recording, [AllHeads])
+
+
 # -- what does not fit ---------------------------------------------------------------------------------------------
 
 
@@ -423,6 +476,8 @@ async def test_a_replay_is_the_same_in_every_process(tmp_path: Path) -> None:
         ({"status": {"at": "2026-01-01T00:00:00Z"}}, {"status": {"at": "2026-01-01T00:00:03Z"}}, False),
         ({"status": {"lastTransitionTime": "a"}}, {"status": {"lastTransitionTime": "b"}}, True),
         ({"data": {"p": "redacted-0"}}, {"data": {"p": "anything"}}, True),
+        ({"data": {"p": "redacted-0"}}, {"data": {"p": 5}}, True),
+        ({"data": {"p": "redacted-0"}}, {"data": {"p": {"q": "r"}}}, False),
         ({"data": {"p": "cmVkYWN0ZWQtYWJj"}}, {"data": {"p": "YW55"}}, True),
         (
             [{"op": "test", "path": "/metadata/uid", "value": 1}],

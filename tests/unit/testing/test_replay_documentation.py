@@ -67,8 +67,8 @@ def test_what_the_page_says_is_hidden_is() -> None:
     rows = PAGE.partition("| of | what |")[2].partition("\n\n")[0].splitlines()[2:-1]
     named = {(row.split("`")[1], path) for row in rows for path in re.findall(r"`([^`]+)`", row.split("|")[2])}
     assert named == {(rule.kind, ".".join(rule.path)) for rule in ALWAYS}
-    assert recorder.SIZE_MAX_BYTES == 256 * 2**20
-    assert "(256 MiB if not given)" in PAGE
+    assert recorder.SIZE_MAX_BYTES == 64 * 2**20
+    assert "(64 MiB if not given)" in PAGE
 
 
 def test_what_the_page_says_is_not_compared_is_not() -> None:
