@@ -188,3 +188,33 @@ async def test_many_producers_and_workers_never_share_a_key_and_miss_none(queue:
     await queue.shut_down_with_drain()
     await asyncio.gather(*workers, return_exceptions=True)
     assert len(seen) == 100
+
+
+async def test_a_key_that_is_held_is_handed_out_when_it_may_be_with_all_that_was_added(
+    queue: WorkQueue[str], clock: VirtualClock
+) -> None:
+    queue.hold_until(lambda key, due, now: max(due, 5.0) if key == "a" else due)
+    worker = asyncio.create_task(queue.get())
+    await settle()
+    queue.add("a", "first")
+    await clock.advance(4.9)
+    queue.add("a", "second")
+    assert not worker.done()
+    await clock.advance(0.2)
+    item = await worker
+    assert (item.key, item.reasons, clock.monotonic()) == ("a", {"first", "second"}, pytest.approx(5.1))
+    queue.add("b")
+    assert (await queue.get()).key == "b"
+
+
+async def test_what_is_added_while_its_key_is_in_work_is_held_too(queue: WorkQueue[str], clock: VirtualClock) -> None:
+    queue.add("a")
+    await queue.get()
+    queue.hold_until(lambda key, due, now: 3.0 if now < 3.0 else due)
+    queue.add("a", "again")
+    queue.done("a")
+    worker = asyncio.create_task(queue.get())
+    await clock.advance(2.9)
+    assert not worker.done()
+    await clock.advance(0.2)
+    assert (await worker).reasons == {"again"}
