@@ -57,7 +57,8 @@ def replay(
         Not compared, since it differs between any two runs: in ``metadata``, owner references and preconditions
         resourceVersion, uid, generation, creationTimestamp and managedFields; the times of conditions
         (lastTransitionTime, lastUpdateTime, lastHeartbeatTime, lastProbeTime) and any two times at most 2 s apart;
-        Leases; names, times and counts of Events; dry runs; what was redacted, beyond that it is there.
+        Leases and Events about them; names, times and counts of Events; dry runs; what was redacted, beyond that it is
+        there.
 
     Caveats:
         Others do what they did, whatever the new code does: a Deployment that the new code makes otherwise gets no Pods

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from random import Random
@@ -18,6 +19,7 @@ from controllerkit import ApiModel, Client, Reconciler, Request, Resource, Resul
 from controllerkit.apiserver import ApiServer
 from controllerkit.controller import Owns, Watch
 from controllerkit.errors import ApiError, NotFound, RecordingError, SimulationError
+from controllerkit.manager import LeaderElection
 from controllerkit.objects import Key, Kind
 from controllerkit.runtime import wait_until
 from controllerkit.testing import connected, running
@@ -113,13 +115,16 @@ class Broken(Sites):
 Act = Callable[[Client], Coroutine[Any, Any, None]]
 
 
-async def recorded(path: Path, act: Act, *reconcilers: Reconciler[Any], redact: tuple[str, ...] = ()) -> Recording:
+async def recorded(path: Path, act: Act, *reconcilers: Reconciler[Any], **options: Any) -> Recording:
     """A recording of what ``reconcilers`` (by default `Sites`) do while ``act`` goes on."""
-    async with ApiServer(rng=Random(1)) as server, connected(server, [Site]) as client:
-        options = RecordOptions(path=path, redact=redact)
-        async with running(client, *(reconcilers or (Sites(),)), record=options):
-            await act(client)
-            await quiet(client)
+    made = reconcilers or (Sites(),)
+    async with (
+        ApiServer(rng=Random(1)) as server,
+        connected(server, [Site]) as client,
+        running(client, *made, record=RecordOptions(path=path), **options),
+    ):
+        await act(client)
+        await quiet(client)
     return read_recording(path)
 
 
@@ -183,6 +188,31 @@ async def test_the_same_code_under_load_writes_the_same_with_any_seed(tmp_path: 
     assert len(writes) > 60
     assert {each.recorded for each in writes} >= {"apply", "update status"}
     assert report.failing == {}
+
+
+class Troubled(Sites):
+    """Four at a time, every third pass fails and is tried again after a random delay, and a timer follows each."""
+
+    max_concurrent_reconciles = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes: Counter[Key] = Counter()
+
+    async def reconcile(self, request: Request) -> Result | None:
+        self.passes[request.key] += 1
+        if self.passes[request.key] % 3 == 1:
+            raise ValueError("not now")
+        await super().reconcile(request)
+        return Result(requeue_after_s=0.07)
+
+
+async def test_workers_failures_timers_and_an_election_make_no_difference(tmp_path: Path) -> None:
+    election = LeaderElection(name="sites", namespace="default")
+    recording = await recorded(tmp_path / "r", busy, Troubled(), leader_election=election)
+    report = await asyncio.to_thread(replay, recording, [Troubled])
+    assert not report.differs, str(report)
+    assert sum(len(each.steps) for each in report.objects) > 60
 
 
 async def test_changed_code_differs_exactly_where_it_was_changed(tmp_path: Path) -> None:
