@@ -28,8 +28,8 @@ setup: $(VENV)/.installed  ## the virtual environment, from the lock file
 system:  ## the system's package for the sandbox that Pods run in
 	@$(PYTHON) testbed/system.py $(if $(filter cluster,$(API)),--cluster)
 
-system-cluster:  ## and, as root, those for the full cluster
-	@$(PYTHON) testbed/system.py --cluster
+system-cluster:  ## and, as root, those for the full cluster, and a Prometheus 2 to judge configurations
+	@$(PYTHON) testbed/system.py --cluster --prometheus
 
 binaries: setup  ## every real component, built once into the cache
 	$(BIN)/python -m controllerkit.devcluster.binaries

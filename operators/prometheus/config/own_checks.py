@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from operators.prometheus.config.jobs import as_float
 from operators.prometheus.config.references import References, check_tls_fields, inside
-from operators.prometheus.config.relabel import check_relabel_configs
+from operators.prometheus.config.relabel import check_relabel_configs, is_label_name
 from operators.prometheus.tables import Rejected, Scope
 from operators.prometheus.tables.reading import entries, mapping, text
 from operators.prometheus.tables.urls import parse_url
@@ -26,6 +26,7 @@ def check_own_sections(cr: Mapping[str, Any], scope: Scope) -> dict[str, str]:
         Rejected: the first thing that is wrong of them.
     """
     spec, references = mapping(cr.get("spec")), References(scope)
+    _check_labels(spec, scope)
     inside("spec", check_remote_write, spec, references)
     for at, entry in enumerate(entries(spec.get("remoteRead"))):
         inside(f"spec.remoteRead[{at}]", _check_read, mapping(entry), references)
@@ -40,6 +41,16 @@ def check_own_sections(cr: Mapping[str, Any], scope: Scope) -> dict[str, str]:
     for at, entry in enumerate(map(mapping, entries(spec.get("scrapeClasses")))):
         inside(f"spec.scrapeClasses[{at}]", _check_class, entry, references)
     return references.files
+
+
+def _check_labels(spec: Mapping[str, Any], scope: Scope) -> None:
+    """Labels that are written into every job, and those of the instance; the original leaves them to Prometheus."""
+    names = {"enforcedNamespaceLabel": [text(spec.get("enforcedNamespaceLabel"))]}
+    names["externalLabels"] = sorted(mapping(spec.get("externalLabels")))
+    for field, found in names.items():
+        for name in found:
+            if name and not scope.compat and not is_label_name(name, scope.version):
+                raise Rejected(f"{name!r} is no label in {scope.version}", f"spec.{field}")
 
 
 def check_remote_write(spec: Mapping[str, Any], references: References) -> None:

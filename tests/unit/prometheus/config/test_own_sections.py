@@ -47,6 +47,8 @@ def alertmanager(**entry: Any) -> dict[str, Any]:
 
 
 REFUSED = [
+    ({"enforcedNamespaceLabel": "a-b"}, "2.55.1", r"^spec\.enforcedNamespaceLabel: 'a-b' is no label in 2\.55\.1"),
+    ({"externalLabels": {"a b": "c"}}, "2.55.1", r"^spec\.externalLabels: 'a b' is no label in 2\.55\.1"),
     ({"remoteWrite": [{"url": "a"}]}, "", r"^spec\.remoteWrite\[0\]\.url: is no address of http or https with a host"),
     (write(basicAuth={"username": REF, "password": REF}, sigv4={}), "", r"one way; use basicAuth or sigv4"),
     (
