@@ -91,6 +91,7 @@ class Field:
         make: is called with None where the path leads nowhere only if ``always``.
         since, until: the first version that knows the key, and the first that does not any more.
         outside: what happens to a field that is set beside those versions.
+        quiet: a drop is not told, since nobody set the field, or another row has it for those versions.
     """
 
     key: str
@@ -100,6 +101,7 @@ class Field:
     until: str = ""
     outside: Literal["drop", "reject"] = "drop"
     always: bool = False
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,5 +169,7 @@ def _outside(row: Field, scope: Scope) -> None:
     needs = f"it needs {row.since}" if row.since and not scope.version.at_least(row.since) else f"{row.until} ended it"
     if row.outside == "reject":
         raise Rejected(f"{needs}, this is {scope.version}; change the version or leave the field out")
+    if row.quiet:
+        return
     field_ = row.source if row.source not in ("", ".") else row.key
     scope.dropped.append(f"{field_} is left out: {needs}, this is {scope.version}")

@@ -113,8 +113,8 @@ _FLAGS: Final = Table(
     Field("cluster.pushpull-interval", "spec.clusterPushpullInterval"),
     Field("cluster.peer-timeout", "spec.clusterPeerTimeout"),
     Field("cluster.peer", ".", _peers),
-    Field("cluster.label", ".", _cluster_label, since="0.26.0"),
-    Field("cluster.peer-name", ".", lambda value, scope: "$(POD_NAME)", since="0.30.0"),
+    Field("cluster.label", ".", _cluster_label, since="0.26.0", quiet=True),
+    Field("cluster.peer-name", ".", lambda value, scope: "$(POD_NAME)", since="0.30.0", quiet=True),
     Field("cluster.reconnect-timeout", ".", lambda value, scope: "5m"),
     Field("dispatch.start-delay", "spec", _start_delay, since="0.30.0"),
 )

@@ -108,8 +108,8 @@ def _messages(value: Any, scope: Scope) -> Any:
 _COMMON: Final = (
     Field("config.file", ".", lambda value, scope: f"{FOLDER}/config_out/prometheus.env.yaml"),
     Field("agent", ".", lambda value, scope: True if scope.options and scope.version.at_least("3.0.0") else OMIT),
-    Field("web.console.templates", ".", lambda value, scope: f"{FOLDER}/consoles", until="3.0.0"),
-    Field("web.console.libraries", ".", lambda value, scope: f"{FOLDER}/console_libraries", until="3.0.0"),
+    Field("web.console.templates", ".", lambda value, scope: f"{FOLDER}/consoles", until="3.0.0", quiet=True),
+    Field("web.console.libraries", ".", lambda value, scope: f"{FOLDER}/console_libraries", until="3.0.0", quiet=True),
     Field("web.enable-lifecycle", ".", _reload),
     Field("web.page-title", "web.pageTitle", since="2.6.0"),
     Field("web.max-connections", "web.maxConnections"),
@@ -144,9 +144,16 @@ def _wal(value: Any, scope: Scope) -> Any:
 
 _SERVER: Final = Table(
     *_COMMON,
-    Field("storage.tsdb.retention", "retention", lambda value, scope: value or "24h", until="2.7.0", always=True),
-    Field("storage.tsdb.retention.time", ".", _retention, since="2.7.0", until="3.11.0"),
-    Field("storage.tsdb.retention.size", "retentionSize", since="2.7.0", until="3.11.0"),
+    Field(
+        "storage.tsdb.retention",
+        "retention",
+        lambda value, scope: value or "24h",
+        until="2.7.0",
+        always=True,
+        quiet=True,
+    ),
+    Field("storage.tsdb.retention.time", ".", _retention, since="2.7.0", until="3.11.0", quiet=True),
+    Field("storage.tsdb.retention.size", "retentionSize", since="2.7.0", until="3.11.0", quiet=True),
     Field("storage.tsdb.path", ".", lambda value, scope: DATA),
     Field("web.enable-admin-api", "enableAdminAPI", flag),
     Field("rules.alert.for-outage-tolerance", "rules.alert.forOutageTolerance", since="2.4.0"),

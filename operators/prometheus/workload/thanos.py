@@ -96,7 +96,13 @@ def _or_env(file: str, reference: str, variable: str) -> Any:
 
 _SIDECAR: Final = Table(
     Field("prometheus.url", "url"),
-    Field("prometheus.http-client-file", ".", lambda value, scope: f"{CLIENT_FOLDER}/{CLIENT_FILE}", since="0.24.0"),
+    Field(
+        "prometheus.http-client-file",
+        ".",
+        lambda value, scope: f"{CLIENT_FOLDER}/{CLIENT_FILE}",
+        since="0.24.0",
+        quiet=True,
+    ),
     Field("grpc-address", ".", _address(10901, "listenLocal", "grpcListenLocal")),
     Field("http-address", ".", _address(10902, "listenLocal", "httpListenLocal")),
     *_TLS,
