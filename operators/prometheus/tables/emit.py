@@ -177,4 +177,5 @@ def _dumped(value: Any) -> str:
     text: str = yaml.dump(
         value, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True, width=WIDTH
     )
-    return text
+    # Behind a block whose last empty lines count, PyYAML ends the document, which here goes on.
+    return text.removesuffix("...\n") if text.endswith("\n...\n") else text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from operators.prometheus.tables import (
@@ -66,6 +66,8 @@ GoLoader.add_implicit_resolver(
 
 
 @given(st.dictionaries(st.text(max_size=20), VALUES, max_size=4))
+@example({"": "\n", "0": None})
+@example({"a": ["b\n\n", 1], "c": {"d": "\n\n", "e": "...\n"}})
 def test_whatever_is_written_reads_as_it_was(value: dict[str, Any]) -> None:
     assert yaml.load(to_yaml(value), GoLoader) == value
 
