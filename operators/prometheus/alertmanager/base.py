@@ -91,7 +91,6 @@ def load(value: Any) -> dict[str, Any]:
     for at, receiver in enumerate(value.get("receivers") or () if isinstance(value.get("receivers"), list) else ()):
         _check_pairs(receiver, f"receivers[{at}]")
     read = sanitize(value, Scope(_NEWEST, options=Options(compat=True)))
-    _check_global(read.get("global", {}))
     check_root(read.get("route"))
     check_loadable(read)
     return value
@@ -145,6 +144,7 @@ def check_loadable(configuration: Mapping[str, Any], known: Mapping[str, Any] | 
         Rejected: Alertmanager would not load it.
     """
     section = (known or configuration).get("global", {})
+    _check_global(section)
     names: set[str] = set()
     for at, receiver in enumerate(configuration.get("receivers", ())):
         if receiver["name"] in names:

@@ -13,9 +13,11 @@ from operators.prometheus.alertmanager.receivers import RESERVED_FIELDS, list_at
 from operators.prometheus.alertmanager.routes import OPERATORS, interval
 from operators.prometheus.alertmanager.sanitize import MATCHERS
 from operators.prometheus.alertmanager.section import compat
-from operators.prometheus.alertmanager.urls import Url, check_template_url, check_url
+from operators.prometheus.alertmanager.urls import check_template_url, check_url
 from operators.prometheus.alertmanager.values import milliseconds, split_host_port
 from operators.prometheus.tables import Rejected, Scope
+from operators.prometheus.tables.certificates import check_authority, check_pair
+from operators.prometheus.tables.urls import parse_url
 
 __all__ = ["check", "check_client", "identity", "spec_of"]
 
@@ -330,7 +332,7 @@ def check_client(section: Mapping[str, Any], scope: Scope) -> None:
     if section.get("tlsConfig") is not None:
         _under("tlsConfig", _check_tls, _mapping(section["tlsConfig"], "tlsConfig"), scope)
     _check_proxy(section)
-    _texts(lambda text, scope: Url.parse(text), "proxyURL", "proxyUrl")(section, scope)
+    _texts(lambda text, scope: parse_url(text), "proxyURL", "proxyUrl")(section, scope)
     if section.get("oauth2") is not None:
         oauth2 = _mapping(section["oauth2"], "oauth2")
         if not _text(oauth2, "tokenUrl"):
@@ -364,10 +366,10 @@ def _check_tls(section: Mapping[str, Any], scope: Scope) -> None:
     if low and high and low > high:
         raise Rejected(f"has maxVersion {high} below minVersion {low}")
     if ca:
-        _under("ca", scope.assets.either, scope.namespace, _mapping(ca))
+        _under("ca", check_authority, _under("ca", scope.assets.either, scope.namespace, _mapping(ca, "ca")))
     if cert and key:
-        _under("cert", scope.assets.either, scope.namespace, _mapping(cert))
-        _under("keySecret", scope.assets.secret, scope.namespace, _mapping(key))
+        certificate = _under("cert", scope.assets.either, scope.namespace, _mapping(cert, "cert"))
+        check_pair(certificate, _under("keySecret", scope.assets.secret, scope.namespace, _mapping(key, "keySecret")))
 
 
 def _check_intervals(value: Any, scope: Scope) -> set[str]:

@@ -126,7 +126,13 @@ def base_of_object(value: Mapping[str, Any], global_: Mapping[str, Any] | None, 
         check_root(part.get("route"))
     except Rejected as refused:
         raise refused.of(f"AlertmanagerConfig {namespace}/{name}") from None
-    return sanitize({**made, **part}, scope)
+    whole = sanitize({**made, **part}, scope)
+    if not compat(scope):
+        try:
+            check_loadable(whole)
+        except Rejected as refused:
+            raise refused.of("Alertmanager") from None
+    return whole
 
 
 def _global(value: Mapping[str, Any], scope: Scope) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from operators.prometheus.alertmanager.receivers import http_config, nested, tls_config
-from operators.prometheus.alertmanager.urls import Url, check_secret_url, check_url
+from operators.prometheus.alertmanager.urls import as_written, check_secret_url, check_url
 from operators.prometheus.tables import Field, Inline, Rejected, Scope, Table
 from operators.prometheus.tables.makes import given, read_secret
 
@@ -16,11 +16,11 @@ __all__ = ["GLOBAL", "check_global", "global_section"]
 def _parsed(value: Any, scope: Scope) -> str:
     if not isinstance(value, str):
         raise Rejected("is no text")
-    return Url.parse(value).text
+    return as_written(value)
 
 
 def _parsed_secret(value: Any, scope: Scope) -> str:
-    return Url.parse(read_secret(value, scope)).text
+    return as_written(read_secret(value, scope))
 
 
 _SMTP: Final = Table(

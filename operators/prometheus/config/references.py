@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from operators.prometheus.config.certificates import check_authority, check_pair
 from operators.prometheus.config.http import asset_name, blank
 from operators.prometheus.tables import Rejected, Scope
+from operators.prometheus.tables.certificates import check_authority, check_pair
 from operators.prometheus.tables.reading import entries, mapping, text
 from operators.prometheus.tables.urls import parse_url
 

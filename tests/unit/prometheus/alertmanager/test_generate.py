@@ -165,6 +165,21 @@ def test_alerts_are_those_of_the_namespace_unless_the_strategy_says_otherwise(
         assert inhibit["source_matchers"] == ['a="b"', *([matcher] if bound[at] else [])]
 
 
+def test_an_address_without_a_scheme_said_globally_is_refused() -> None:
+    base = {"name": "amc", "global": {"pagerdutyUrl": "events.example"}}
+    objects = [amc(receivers=[{"name": "r"}], route={"receiver": "r"})]
+    of = alertmanager(alertmanagerConfiguration=base)
+    with pytest.raises(Rejected, match=r"Alertmanager global\.pagerduty_url: is no URL of http or https"):
+        made(*objects, of=of)
+    assert "pagerduty_url: events.example" in made(*objects, of=of, options=COMPAT).text
+
+
+def test_an_authority_that_is_no_certificate_is_refused() -> None:
+    client = {"tlsConfig": {"ca": {"secret": REFERENCE}}}
+    told = made(notifying("webhookConfigs", {**MINIMAL["webhookConfigs"], "httpConfig": client}))
+    assert told.rejected["shop/amc"].field == "spec.receivers[0].webhookConfigs[0].httpConfig.tlsConfig.ca"
+
+
 def test_a_version_that_is_not_supported_is_refused() -> None:
     for version in ("v0.14.0", "v1.0.0", "x"):
         with pytest.raises(Rejected) as told:

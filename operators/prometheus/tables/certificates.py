@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operators.prometheus.tables import Rejected
+from operators.prometheus.tables.rejected import Rejected
 
 __all__ = ["check_authority", "check_pair"]
 
