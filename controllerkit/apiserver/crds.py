@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from controllerkit.apiserver.expressions import available
 from controllerkit.apiserver.metadata import dns_label
 from controllerkit.apiserver.resources import Resource, ScalePaths, Version, at
+from controllerkit.apiserver.rules import NOT_INSTALLED, has_rules, validate_rules
 from controllerkit.apiserver.shapes import Shape
 from controllerkit.apiserver.status import FieldError
 from controllerkit.objects import find_condition, set_condition
@@ -16,6 +18,7 @@ from controllerkit.objects import find_condition, set_condition
 __all__ = ["accept", "established", "prepare_create", "prepare_update", "resource_of", "validate_definition"]
 
 Value = dict[str, Any]
+CRDS: Final = "customresourcedefinitions.apiextensions.k8s.io"
 CLEANUP_FINALIZER: Final = "customresourcecleanup.apiextensions.k8s.io"
 _VERSION: Final = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
 _STABILITY: Final = {None: 2, "beta": 1, "alpha": 0}
@@ -92,7 +95,18 @@ def _validate_version(version: Mapping[str, Any], path: str) -> Iterator[FieldEr
             yield FieldError.invalid(f"{where}.type", schema["type"], "must be object at the root")
         else:
             yield FieldError.required(f"{where}.type", "must not be empty at the root")
-    yield from _validate_structure(schema, where)
+    structure = list(_validate_structure(schema, where))
+    yield from structure
+    if not structure:
+        yield from validate_rules(schema, where)
+
+
+def warnings_of(value: Mapping[str, Any]) -> Iterator[str]:
+    """What whoever writes a definition should know of it."""
+    for version in value["spec"].get("versions") or ():
+        if not available() and has_rules((version.get("schema") or {}).get("openAPIV3Schema")):
+            yield NOT_INSTALLED
+            return
 
 
 def _validate_structure(schema: Mapping[str, Any], path: str) -> Iterator[FieldError]:
@@ -212,6 +226,7 @@ def _version(version: Mapping[str, Any], group: str, kind: str) -> Version:
         version["name"],
         shape=Shape(schema),
         schema=schema,
+        ruled=has_rules(schema),
         columns=tuple(version.get("additionalPrinterColumns") or ()),
         selectable=tuple(one["jsonPath"].removeprefix(".") for one in version.get("selectableFields") or ()),
         status="status" in subresources,

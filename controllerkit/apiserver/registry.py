@@ -14,11 +14,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from controllerkit.apiserver import admission, apply, events, strategies
-from controllerkit.apiserver.crds import validate_scale
+from controllerkit.apiserver.crds import CRDS, validate_scale, warnings_of
 from controllerkit.apiserver.decoding import decode_object
 from controllerkit.apiserver.metadata import check_metadata, check_metadata_update, fill_metadata, generate_name
 from controllerkit.apiserver.requests import DeleteOptions, Target, WriteOptions
 from controllerkit.apiserver.resources import BUILTIN, Resource, Version
+from controllerkit.apiserver.rules import ask_rules
 from controllerkit.apiserver.status import FieldError, already_exists, conflict, invalid, not_found, stale
 from controllerkit.apiserver.storage import Item, Store, encode_object
 from controllerkit.apiserver.structural import validate
@@ -135,7 +136,7 @@ class Registry:
         strategies.prepare_create(resource, target.version, value, now)
         if not options.dry_run or metadata.get("name"):
             admission.admit_create(self, resource, value, now)
-        self._validate(target, value)
+        warnings += self._validate(target, value)
         admission.allocate(self, resource, value)
         name = metadata["name"]
         if self.store.collection(resource.collection).get(metadata.get("namespace", ""), name) is not None:
@@ -163,14 +164,19 @@ class Registry:
         if metadata.setdefault("namespace", target.namespace) != target.namespace:
             raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
-    def _validate(self, target: Target, value: Value, old: Value | None = None) -> None:
-        resource = target.resource
+    def _validate(self, target: Target, value: Value, old: Value | None = None) -> list[str]:
+        """Raises Invalid with every finding; returns what is only to be warned of."""
+        resource, warnings = target.resource, list[str]()
         errors = list(check_metadata(value["metadata"], resource.kind, namespaced=resource.namespaced))
         if target.version.schema is not None:
             if value.get("kind") != resource.kind:
                 errors.append(FieldError.invalid("kind", value.get("kind"), f"must be {resource.kind}"))
             errors += validate(target.version.schema, value)
             errors += validate_scale(target.version, value)
+            if target.version.ruled:
+                verdict = ask_rules(target.version.schema, value, old, errors)
+                errors += verdict.errors
+                warnings += verdict.warnings
         else:
             errors += validate_builtin(resource.kind, value)
             errors += strategies.validate_special(resource, value, old)
@@ -180,6 +186,9 @@ class Registry:
             # Events are refused in the words of the API they are stored in.
             group = "" if resource.group == _EVENTS_GROUP else resource.group
             raise invalid(group, value.get("kind") or resource.kind, value["metadata"].get("name", ""), errors)
+        if resource.collection == CRDS:
+            warnings += warnings_of(value)
+        return warnings
 
     def _put(self, resource: Resource, value: Value) -> Item:
         return self.store.put(resource.collection, value, resource.selectable_fields(value))
@@ -210,7 +219,7 @@ class Registry:
             raise not_found(resource.group, resource.plural, target.name)
         self._check_version(target, existing, metadata, patched=patched)
         written = self.replace(target, existing, value, options, now)
-        return replace(written, warnings=tuple(warnings))
+        return replace(written, warnings=(*warnings, *written.warnings))
 
     def _check_version(self, target: Target, existing: Item, metadata: Value, *, patched: bool) -> None:
         resource = target.resource
@@ -246,7 +255,7 @@ class Registry:
             raise invalid(resource.group, resource.kind, target.name, errors)
         if strategies.counts_generation(resource, target.version, target.subresource, value, old):
             value["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
-        self._validate(target, value, old)
+        warnings = tuple(self._validate(target, value, old))
         admission.allocate(self, resource, value)
         value = self._with_managers(target, old, value, options, now)
         if not value["metadata"].get("finalizers"):
@@ -254,10 +263,10 @@ class Registry:
         if strategies.deletable(resource, value):
             if not options.dry_run:
                 self.store.delete(resource.collection, existing, dict(value, metadata=dict(value["metadata"])))
-            return Written(self.outbound(target, value), deleted=True)
+            return Written(self.outbound(target, value), deleted=True, warnings=warnings)
         if not options.dry_run and value != old:
             self._put(resource, value)
-        return Written(self.outbound(target, value))
+        return Written(self.outbound(target, value), warnings=warnings)
 
     def _with_managers(
         self, target: Target, old: Value | None, value: Value, options: WriteOptions, now: datetime

@@ -29,11 +29,13 @@ class ScalePaths:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One served version of a resource. ``schema`` is a custom resource's structural schema."""
+    """One served version of a resource. ``schema`` is a custom resource's structural schema, ``ruled`` one with rules
+    in CEL."""
 
     name: str
     shape: Shape = ANY
     schema: Mapping[str, Any] | None = None
+    ruled: bool = False
     columns: tuple[Mapping[str, Any], ...] = ()
     selectable: tuple[str, ...] = ()
     status: bool = False

@@ -53,7 +53,8 @@ class ApiServer:
 
     It follows the semantics of a real kube-apiserver and of the controllers its API relies on (garbage collection,
     namespaces, protection finalizers); it runs no workload controllers and no scheduler. Authorization is not
-    enforced, admission webhooks are not called, rules in CEL are not evaluated.
+    enforced, admission webhooks are not called. Rules in CEL are evaluated where the extra ``cel`` is installed;
+    where it is not, whoever writes a definition with rules is warned.
 
     ``token`` makes it a required bearer token; without one everybody is the administrator, so it listens where
     only this machine can reach it. ``data_dir`` keeps the objects over a restart (not the history, so watches from

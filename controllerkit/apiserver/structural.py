@@ -1,9 +1,4 @@
-"""Structural schemas of custom resources: pruning, defaulting, validation.
-
-Rules expressed in CEL (``x-kubernetes-validations``) are not evaluated yet: ``validate`` is where they belong,
-after the findings of structure, which the rules may rely on. A CustomResourceDefinition that carries them is
-accepted and its rules are kept.
-"""
+"""Structural schemas of custom resources: pruning, defaulting, validation. Rules in CEL are in ``rules.py``."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from controllerkit.schema.types import parse_duration
 if TYPE_CHECKING:
     import cel
 
-__all__ = ["Judgement", "LeftToServer", "Violation", "judge", "schema_of"]
+__all__ = ["Judgement", "LeftToServer", "Violation", "judge", "schema_of", "shown", "unordered"]
 
 Schema = Mapping[str, Any]
 
@@ -174,11 +174,11 @@ def _ask(schema: Schema, rule: Mapping[str, Any], value: Any, old: Any, path: st
         yield LeftToServer(path, text, "size counts bytes here, and there is text that is not ASCII")
         return
     answers = set()
-    for ordered in (False, True) if _unordered(schema) else (False,):
+    for ordered in (False, True) if unordered(schema) else (False,):
         answer = _answer(program, schema, value, old, root=root, ordered=ordered)
         answers.add(answer)
     joins = "_+_" in used and "+" in text  # filter() and map() are made of it too, and join no list that is given
-    if len(answers) > 1 or (_unordered(schema) and joins):
+    if len(answers) > 1 or (unordered(schema) and joins):
         yield LeftToServer(path, text, "its answer depends on the order of a list that has none")
     elif (problem := answers.pop()) is not None:
         yield _finding(rule, problem, path)
@@ -202,9 +202,9 @@ _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d
 def _answer(program: cel.Program, schema: Schema, value: Any, old: Any, *, root: bool, ordered: bool) -> str | None:
     """None where the rule holds, "" where it does not, else why there is no answer."""
     try:
-        given = {"self": _shown(schema, value, root=root, ordered=ordered)}
+        given = {"self": shown(schema, value, root=root, ordered=ordered)}
         if old is not None:
-            given["oldSelf"] = _shown(schema, old, root=root, ordered=ordered)
+            given["oldSelf"] = shown(schema, old, root=root, ordered=ordered)
         answer = program.execute(given)
     except KeyError as error:
         return f"no such key: {str(error.args[0]).strip(chr(39))}"
@@ -237,9 +237,10 @@ def _compiled(text: str) -> tuple[cel.Program, frozenset[str]]:
 # -- what a rule sees ------------------------------------------------------------------------------------------------
 
 
-def _unordered(schema: Schema) -> bool:
+def unordered(schema: Schema) -> bool:
+    """Whether a value may hold a list whose order says nothing."""
     inner = [*schema.get("properties", {}).values(), schema.get("items"), schema.get("additionalProperties")]
-    return schema.get("x-kubernetes-list-type") in ("set", "map") or any(each and _unordered(each) for each in inner)
+    return schema.get("x-kubernetes-list-type") in ("set", "map") or any(each and unordered(each) for each in inner)
 
 
 def _ascii(value: Any) -> bool:
@@ -250,16 +251,16 @@ def _ascii(value: Any) -> bool:
     return all(map(_ascii, value)) if isinstance(value, list) else True
 
 
-def _shown(schema: Schema, value: Any, *, root: bool = False, ordered: bool = False) -> Any:
+def shown(schema: Schema, value: Any, *, root: bool = False, ordered: bool = False) -> Any:
     """The value in the types that its schema gives it in CEL; with ``ordered``, sets and maps in a fixed order."""
     if isinstance(value, Mapping):
         return _shown_object(schema, value, root=root, ordered=ordered)
     if isinstance(value, list):
         if schema.get("type") == "string":  # as a server takes it where there is a format, and can ask no rule then
             raise ValueError(f"a list is no {schema.get('format')}")
-        shown = [_shown(schema.get("items", {}), child, ordered=ordered) for child in value]
+        items = [shown(schema.get("items", {}), child, ordered=ordered) for child in value]
         free = ordered and schema.get("x-kubernetes-list-type") in ("set", "map")
-        return sorted(shown, key=repr) if free else shown
+        return sorted(items, key=repr) if free else items
     if schema.get("type") == "number" and isinstance(value, int):
         return float(value)
     if schema.get("type") == "integer" and isinstance(value, float):
@@ -269,19 +270,19 @@ def _shown(schema: Schema, value: Any, *, root: bool = False, ordered: bool = Fa
 
 def _shown_object(schema: Schema, value: Mapping[str, Any], *, root: bool, ordered: bool) -> dict[str, Any]:
     properties, extra = schema.get("properties", {}), schema.get("additionalProperties")
-    shown: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, child in value.items():
         inner = properties.get(name, extra)
         if inner is None or (child is None and name in properties):
             continue  # a field that is null is none: has() denies it
         if "type" not in inner and not inner.get("x-kubernetes-int-or-string"):
             continue  # of anything, the server shows nothing
-        shown[cel_name(name) if name in properties else name] = _shown(inner, child, ordered=ordered)
+        fields[cel_name(name) if name in properties else name] = shown(inner, child, ordered=ordered)
     if root or schema.get("x-kubernetes-embedded-resource"):
         metadata = value.get("metadata") or {}
-        shown |= {name: value[name] for name in ("apiVersion", "kind") if name in value}
-        shown["metadata"] = {name: metadata[name] for name in ("name", "generateName") if name in metadata}
-    return shown
+        fields |= {name: value[name] for name in ("apiVersion", "kind") if name in value}
+        fields["metadata"] = {name: metadata[name] for name in ("name", "generateName") if name in metadata}
+    return fields
 
 
 def _shown_text(name: str, value: str) -> Any:
