@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from controllerkit.apiserver.configurations import validate_client
+from controllerkit.apiserver.conversion import Converter
 from controllerkit.apiserver.expressions import available
 from controllerkit.apiserver.metadata import dns_label
 from controllerkit.apiserver.resources import Resource, ScalePaths, Version, at
@@ -79,6 +81,32 @@ def validate_definition(value: Mapping[str, Any]) -> Iterator[FieldError]:
         yield FieldError.invalid("spec.versions", shown, "must have exactly one version marked as storage version")
     for index, version in enumerate(versions):
         yield from _validate_version(version, f"spec.versions[{index}]")
+    yield from _validate_conversion(spec.get("conversion") or {}, "spec.conversion")
+
+
+def _validate_conversion(conversion: Mapping[str, Any], path: str) -> Iterator[FieldError]:
+    strategy, webhook = conversion.get("strategy"), conversion.get("webhook")
+    if not strategy:
+        yield FieldError.required(f"{path}.strategy")
+    elif strategy not in ("None", "Webhook"):
+        yield FieldError.unsupported(f"{path}.strategy", strategy, ("None", "Webhook"))
+    elif strategy == "None":
+        if webhook is not None:
+            detail = "should not be set when strategy is not set to Webhook"
+            yield FieldError.forbidden(f"{path}.webhook", detail)
+    else:
+        webhook = webhook or {}
+        if webhook.get("clientConfig") is None:
+            yield FieldError.required(f"{path}.webhookClientConfig", "required when strategy is set to Webhook")
+        else:
+            yield from validate_client(webhook["clientConfig"], f"{path}.webhookClientConfig")
+        versions = webhook.get("conversionReviewVersions") or ()
+        if not set(versions) & {"v1", "v1beta1"}:
+            yield FieldError.invalid(
+                f"{path}.conversionReviewVersions",
+                list(versions),
+                "must include at least one of v1, v1beta1",
+            )
 
 
 def _validate_version(version: Mapping[str, Any], path: str) -> Iterator[FieldError]:
@@ -268,6 +296,7 @@ def resource_of(value: Mapping[str, Any]) -> Resource:
         unconditional_update=False,
         fields=selectable,
         custom=metadata["uid"],
+        converter=Converter.of(value),
     )
 
 

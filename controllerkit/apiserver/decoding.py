@@ -13,9 +13,9 @@ from controllerkit.apiserver.requests import Target, WriteOptions
 from controllerkit.apiserver.status import FieldError, invalid
 from controllerkit.apiserver.structural import apply_defaults, prune
 from controllerkit.apiserver.typed import TypeMismatch, conform, conform_metadata
-from controllerkit.errors import BadRequest
+from controllerkit.errors import BadRequest, InternalError
 
-__all__ = ["decode_body", "decode_object"]
+__all__ = ["complete", "decode_body", "decode_object"]
 
 Value = dict[str, Any]
 
@@ -63,10 +63,20 @@ def decode_object(target: Target, body: Value, options: WriteOptions) -> tuple[V
             f'{kind} in version "{target.version.name}" cannot be handled as a {kind}: '
             f"strict decoding error: {', '.join(sentences)}"
         )
-    warnings = sentences if options.validation == "Warn" else []
-    if target.version.warning:
-        warnings.append(target.version.warning)
-    return body, warnings
+    return body, sentences if options.validation == "Warn" else []
+
+
+def complete(target: Target, value: Value) -> Value:
+    """An object that a webhook has changed (changed in place), as the server takes it in.
+
+    Raises:
+        InternalError: it is none of its kind any more.
+    """
+    try:
+        _conform(target, value)
+    except TypeMismatch as error:
+        raise InternalError(f"Internal error occurred: {error}") from error
+    return value
 
 
 def _conform(target: Target, body: Value) -> list[str]:

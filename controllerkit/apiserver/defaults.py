@@ -358,6 +358,20 @@ def _disruption_budget(value: Value) -> None:
     _set(_set(value, status={})["status"], disruptionsAllowed=0, currentHealthy=0, desiredHealthy=0, expectedPods=0)
 
 
+def _webhook_configuration(value: Value) -> None:
+    """``SetDefaults_MutatingWebhook``, ``SetDefaults_ValidatingWebhook``, of its rules and Service too."""
+    mutating = value.get("kind") == "MutatingWebhookConfiguration"
+    for webhook in value.get("webhooks") or ():
+        _set(webhook, failurePolicy="Fail", matchPolicy="Equivalent", timeoutSeconds=10)
+        _set(webhook, namespaceSelector={}, objectSelector={})
+        if mutating:
+            _set(webhook, reinvocationPolicy="Never")
+        for rule in webhook.get("rules") or ():
+            _set(rule, scope="*")
+        if service := (webhook.get("clientConfig") or {}).get("service"):
+            _set(service, port=443)
+
+
 _DEFAULTS: Final[Mapping[str, Callable[[Value], None]]] = {
     "Pod": _pod,
     "Service": _service,
@@ -381,6 +395,8 @@ _DEFAULTS: Final[Mapping[str, Callable[[Value], None]]] = {
     "ClusterRole": _role,
     "PodDisruptionBudget": _disruption_budget,
     "Event": _event,
+    "MutatingWebhookConfiguration": _webhook_configuration,
+    "ValidatingWebhookConfiguration": _webhook_configuration,
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 import aiohttp
@@ -14,8 +16,10 @@ import yaml
 from aiohttp import web
 
 from controllerkit.apiserver import discovery, openapi, protobuf, subresources
-from controllerkit.apiserver.auth import Authenticator
+from controllerkit.apiserver.auth import Authenticator, User
+from controllerkit.apiserver.calling import WebhookCaller
 from controllerkit.apiserver.decoding import decode_body
+from controllerkit.apiserver.inquiry import Inquiry, Unanswered
 from controllerkit.apiserver.patch import APPLY, patch_object
 from controllerkit.apiserver.paths import ApiPath, parse_path
 from controllerkit.apiserver.reading import ListOptions, list_page, watch_start
@@ -43,6 +47,7 @@ _JSON: Final = "application/json"
 _BODY_TYPES: Final = (_JSON, "application/yaml", protobuf.CONTENT_TYPE)
 _LOG_CHUNK: Final = 64 * 1024
 
+T = TypeVar("T")
 Handler = Callable[[web.BaseRequest, Target], Awaitable[web.StreamResponse]]
 
 
@@ -62,6 +67,7 @@ class Api:
         rng: Random,
         bookmark_interval_s: float,
         host: Callable[[], str],
+        webhooks: WebhookCaller,
     ) -> None:
         self._registry = registry
         self._authenticator = authenticator
@@ -69,17 +75,25 @@ class Api:
         self._rng = rng
         self._bookmark_interval_s = bookmark_interval_s
         self._host = host
+        self._webhooks = webhooks
         self._kubelet: aiohttp.ClientSession | None = None
         self._log = get_logger(component="apiserver")
         self.stopping = False
 
     async def close(self) -> None:
-        """Ends connections to kubelets."""
+        """Ends connections to kubelets and webhooks."""
+        await self._webhooks.close()
         if self._kubelet is not None:
             await self._kubelet.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request."""
+        response = await self._answer(request)
+        if not response.prepared:
+            _add_warnings(request, response)
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._handle(request)
         except PlainNotFound:
@@ -100,7 +114,8 @@ class Api:
             return web.Response(text="ok")
         if path == "/version":
             return _json(discovery.version_info())
-        self._authenticator.authenticate(request.headers.get("Authorization", ""), self._clock.utcnow())
+        token = request.headers.get("Authorization", "")
+        request[_USER] = self._authenticator.authenticate(token, self._clock.utcnow())
         if (answer := self._documents(request, path)) is not None:
             return answer
         parsed = parse_path(unquote(path))
@@ -172,6 +187,8 @@ class Api:
 
     async def _dispatch(self, request: web.BaseRequest, target: Target, *, everywhere: bool) -> web.StreamResponse:
         method, resource = request.method, target.resource
+        if target.version.warning:
+            _warn(request, target.version.warning)
         if target.subresource and target.subresource != "status":
             return await self._subresource(request, target)
         if target.name:
@@ -196,14 +213,36 @@ class Api:
     def _now(self) -> Any:
         return self._clock.utcnow()
 
+    async def _decided(self, request: web.BaseRequest, decide: Callable[[], T], options: Any = None) -> T:
+        """What is decided, once everybody it has to ask has answered. It may be called several times."""
+        if not self._registry.asks():
+            return decide()
+        inquiry = Inquiry(request[_USER].to_dict(), _told(options), self._rng.getrandbits(64))
+        while True:
+            try:
+                with self._registry.under(inquiry):
+                    return decide()
+            except Unanswered as unanswered:
+                questions = unanswered.questions
+            finally:
+                for warning in inquiry.warnings:
+                    _warn(request, warning)
+            await self._webhooks.answer(inquiry, questions)
+
     def _representation(self, request: web.BaseRequest, target: Target) -> tuple[Representation, Accepted]:
         accepted = negotiate(request.headers.get("Accept", ""))
         include = request.query.get("includeObject", "")
-        return Representation(target, accepted, now=self._now, include=include), accepted
+        registry = self._registry
+
+        def convert(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return registry.in_version(target.resource, values, target.version)
+
+        return Representation(target, accepted, now=self._now, convert=convert, include=include), accepted
 
     async def _get(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         show, accepted = self._representation(request, target)
-        return _body(show.one(self._registry.find(target).raw), accepted)
+        raw = await self._decided(request, lambda: show.one(self._registry.find(target).raw))
+        return _body(raw, accepted)
 
     async def _list(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         show, accepted = self._representation(request, target)
@@ -212,7 +251,8 @@ class Api:
         if watching:
             return await self._watch(request, target, options, show)
         collection = self._registry.store.collection(target.resource.collection)
-        return _body(show.page(list_page(self._registry.store, collection, options)), accepted)
+        page = list_page(self._registry.store, collection, options)
+        return _body(await self._decided(request, lambda: show.page(page)), accepted)
 
     async def _watch(
         self, request: web.BaseRequest, target: Target, options: ListOptions, show: Representation
@@ -234,7 +274,16 @@ class Api:
             return self.stopping or version is None or not version.served
 
         timeout_s = options.timeout_s or self._rng.uniform(*WATCH_TIMEOUT_S)
-        watch = Watch(store, collection, options, show, bookmark_interval_s=self._bookmark_interval_s, ended=ended)
+        watch = Watch(
+            store,
+            collection,
+            options,
+            show,
+            bookmark_interval_s=self._bookmark_interval_s,
+            ended=ended,
+            decided=partial(self._decided, request),
+        )
+        _add_warnings(request, response)
         response.enable_chunked_encoding()
         with suppress(ConnectionResetError):  # the client has gone: nobody is left to tell
             await response.prepare(request)
@@ -267,8 +316,12 @@ class Api:
             pod = Target(pods, pods.versions["v1"], target.namespace, name, "binding")
             subresources.bind(self._registry, pod, body, options, self._now())
             return _json(_success(201), status=201)
-        written = self._registry.create(target, body, options, self._now())
-        return self._written(request, target, written)
+        now = self._now()
+
+        def create() -> Written:
+            return self._registry.create(target, self._again(body), options, now)
+
+        return await self._written(request, target, await self._decided(request, create, options))
 
     def _review(self, target: Target, body: dict[str, Any]) -> web.Response:
         kind = target.resource.kind
@@ -284,23 +337,35 @@ class Api:
     async def _put(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         options = self._options(request, "UpdateOptions")
         body = await self._object(request, target.resource.kind)
-        return self._written(request, target, self._registry.update(target, body, options, self._now()))
+        now = self._now()
+
+        def update() -> Written:
+            return self._registry.update(target, self._again(body), options, now)
+
+        return await self._written(request, target, await self._decided(request, update, options))
 
     async def _patch(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         options = self._options(request, "PatchOptions")
         body = await _read(request)
         content_type = request.content_type
-        written = patch_object(self._registry, target, content_type, body, options, self._now())
-        return self._written(request, target, written)
+        now = self._now()
 
-    def _written(self, request: web.BaseRequest, target: Target, written: Written) -> web.Response:
+        def patch() -> Written:
+            return patch_object(self._registry, target, content_type, body, options, now)
+
+        return await self._written(request, target, await self._decided(request, patch, options))
+
+    def _again(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A body that may be changed, where the decision may be taken more than once."""
+        return copy.deepcopy(body) if self._registry.asks() else body
+
+    async def _written(self, request: web.BaseRequest, target: Target, written: Written) -> web.Response:
         show, accepted = self._representation(request, target)
         response = _body(show.one(written.raw) if accepted.form else written.raw, accepted)
         if written.created:
             response.set_status(201)
         for warning in written.warnings:
-            text = warning.replace("\\", "\\\\").replace('"', '\\"')
-            response.headers.add("Warning", f'299 - "{text}"')
+            _warn(request, warning)
         return response
 
     async def _delete_options(self, request: web.BaseRequest) -> DeleteOptions:
@@ -311,7 +376,8 @@ class Api:
     async def _delete(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         options = await self._delete_options(request)
         existing = self._registry.find(target)
-        written = self._registry.delete(target, options, self._now())
+        now = self._now()
+        written = await self._decided(request, lambda: self._registry.delete(target, options, now), options)
         if written.deleted and not _shows_deleted(target):
             details = {"name": target.name, "group": target.resource.group, "kind": target.resource.plural}
             details["uid"] = existing.uid
@@ -323,12 +389,13 @@ class Api:
         listed = ListOptions.parse(request.query, target, watch=False)
         collection = self._registry.store.collection(target.resource.collection)
         page = list_page(self._registry.store, collection, listed)
+        now = self._now()
         for item in page.items:
             one = Target(target.resource, target.version, item.namespace, item.name)
             if collection.items.get(item.key) is not None:
-                self._registry.delete(one, options, self._now())
+                await self._decided(request, partial(self._registry.delete, one, options, now), options)
         show, accepted = self._representation(request, target)
-        return _body(show.page(page), accepted)
+        return _body(await self._decided(request, lambda: show.page(page)), accepted)
 
     # Subresources.
 
@@ -339,16 +406,18 @@ class Api:
             case "log", "GET":
                 return await self._proxy_log(request, target)
             case "scale", "GET":
-                value = registry.outbound(target, registry.find(target).decode())
-                return _json(subresources.read_scale(target, value))
+                read = partial(_read_scale, registry, target)
+                return _json(await self._decided(request, read))
             case "scale", "PUT":
                 options = self._options(request, "UpdateOptions")
                 scale = await self._object(request, "Scale")
-                return _json(subresources.write_scale(registry, target, scale, options, now).value)
+                write = partial(subresources.write_scale, registry, target, scale, options, now)
+                return _json((await self._decided(request, write)).value)
             case "scale", "PATCH":
                 options = self._options(request, "PatchOptions")
                 body, content_type = await _read(request), request.content_type
-                return _json(subresources.patch_scale(registry, target, content_type, body, options, now).value)
+                patch = partial(subresources.patch_scale, registry, target, content_type, body, options, now)
+                return _json((await self._decided(request, patch)).value)
             case ("binding" | "eviction") as action, "POST":
                 options = self._options(request, "CreateOptions")
                 body_value = await self._object(request, action.capitalize())
@@ -400,6 +469,39 @@ class _Document(Exception):
 
 
 _REVIEWS: Final = frozenset({"TokenReview", "SelfSubjectAccessReview"})
+
+
+def _read_scale(registry: Registry, target: Target) -> dict[str, Any]:
+    return subresources.read_scale(target, registry.outbound(target, registry.find(target).decode()))
+
+
+_WARNINGS: Final = web.RequestKey("warnings", list[str])
+_USER: Final = web.RequestKey("user", User)
+
+
+def _warn(request: web.BaseRequest, text: str) -> None:
+    if _WARNINGS not in request:
+        request[_WARNINGS] = []
+    request[_WARNINGS].append(text)
+
+
+def _add_warnings(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    for warning in dict.fromkeys(request.get(_WARNINGS) or ()):
+        text = warning.replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.add("Warning", f'299 - "{text}"')
+
+
+def _told(options: WriteOptions | DeleteOptions | None) -> dict[str, Any]:
+    """Options as a webhook is told them."""
+    dry_run = {"dryRun": ["All"]} if options is not None and options.dry_run else {}
+    if isinstance(options, WriteOptions):
+        manager = {"fieldManager": options.manager} if options.named else {}
+        checks = {"fieldValidation": options.validation} if options.validation != "Warn" else {}
+        return {**dry_run, **manager, **checks}
+    if isinstance(options, DeleteOptions):
+        told = {"gracePeriodSeconds": options.grace_s, "propagationPolicy": options.propagation or None}
+        return {**{name: value for name, value in told.items() if value is not None}, **dry_run}
+    return {}
 
 
 def _shows_deleted(target: Target) -> bool:

@@ -6,23 +6,28 @@ there are no retries and no lost updates inside the server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Final
 from uuid import UUID
 
-from controllerkit.apiserver import admission, apply, events, strategies
+import msgspec
+
+from controllerkit.apiserver import admission, apply, events, strategies, webhooks
+from controllerkit.apiserver.conversion import convert
 from controllerkit.apiserver.crds import CRDS, validate_scale, warnings_of
-from controllerkit.apiserver.decoding import decode_object
+from controllerkit.apiserver.decoding import complete, decode_object
+from controllerkit.apiserver.inquiry import Inquiry
 from controllerkit.apiserver.metadata import check_metadata, check_metadata_update, fill_metadata, generate_name
 from controllerkit.apiserver.requests import DeleteOptions, Target, WriteOptions
 from controllerkit.apiserver.resources import BUILTIN, Resource, Version
 from controllerkit.apiserver.rules import ask_rules
 from controllerkit.apiserver.status import FieldError, already_exists, conflict, invalid, not_found, stale
 from controllerkit.apiserver.storage import Item, Store, encode_object
-from controllerkit.apiserver.structural import validate
+from controllerkit.apiserver.structural import apply_defaults, prune, validate
 from controllerkit.apiserver.validation import validate_builtin, validate_builtin_update
 from controllerkit.errors import ApiError, BadRequest
 from controllerkit.objects import rfc3339
@@ -60,6 +65,8 @@ class Registry:
         self.store = store
         self.rng = rng
         self._new_uid = new_uid
+        self._inquiry: Inquiry | None = None
+        self._admits = True
         self._resources: dict[tuple[str, str], Resource] = {
             (resource.group, resource.plural): resource for resource in BUILTIN
         }
@@ -104,14 +111,125 @@ class Registry:
         """A stored value in the caller's version (may change ``value``)."""
         if target.resource.group == _EVENTS_GROUP:
             return events.from_core(value)
-        value["apiVersion"] = target.api_version
-        return value
+        return self.in_version(target.resource, [value], target.version)[0]
 
     def _stored(self, target: Target, value: Value) -> Value:
+        """The form in which a write is worked on: that of storage, except for custom resources."""
         if target.resource.group == _EVENTS_GROUP:
             return events.to_core(value)
-        value["apiVersion"] = target.resource.api_version()
+        if not target.resource.custom:
+            value["apiVersion"] = target.resource.api_version()
         return value
+
+    def in_version(self, resource: Resource, values: list[Value], version: Version) -> list[Value]:
+        """Objects in a version, as a read of it shows them (may change them): converted, pruned, with its defaults.
+
+        Raises:
+            Unanswered, InternalError: see `conversion.convert`.
+        """
+        api_version = resource.api_version(version.name)
+        if not resource.custom:
+            for value in values:
+                value["apiVersion"] = api_version
+            return values
+        foreign = {index for index, value in enumerate(values) if value["apiVersion"] != api_version}
+        converted = self._convert(resource, values, api_version)
+        for index in foreign:
+            prune(version.shape, converted[index])
+            apply_defaults(version.schema or {}, converted[index])
+        return converted
+
+    def _convert(self, resource: Resource, values: list[Value], api_version: str) -> list[Value]:
+        if resource.converter is not None and self._inquiry is not None:
+            return convert(resource.converter, values, api_version, self._inquiry)
+        return [{**value, "apiVersion": api_version} for value in values]
+
+    # What is asked outside.
+
+    def asks(self) -> bool:
+        """Whether there is anybody outside to ask: a webhook for admission or conversion."""
+        return bool(
+            len(self.store.collection(webhooks.MUTATING))
+            or len(self.store.collection(webhooks.VALIDATING))
+            or any(one.converter is not None for one in self._resources.values())
+        )
+
+    @contextmanager
+    def under(self, inquiry: Inquiry) -> Iterator[None]:
+        """What is decided within may ask, and draws its random numbers from the inquiry."""
+        before = (self.rng, self._new_uid)
+        inquiry.restart()
+        self._inquiry, self.rng, self._new_uid = inquiry, inquiry.rng, inquiry.new_uid
+        try:
+            yield
+        finally:
+            self._inquiry = None
+            self.rng, self._new_uid = before
+
+    @contextmanager
+    def unasked(self) -> Iterator[None]:
+        """Within, no webhook is asked for admission; conversions still are."""
+        before, self._admits = self._admits, False
+        try:
+            yield
+        finally:
+            self._admits = before
+
+    def _hooks(self, collection: str) -> tuple[webhooks.Hook, ...]:
+        found = self.store.collection(collection)
+        return webhooks.hooks_of([item.decode() for item in found.scan()]) if self._admits and len(found) else ()
+
+    def _attempt(
+        self, target: Target, operation: str, value: Value | None, old: Value | None, *, dry_run: bool
+    ) -> webhooks.Attempt:
+        resource = target.resource
+        known = value if value is not None else old
+        name = target.name or str(((known or {}).get("metadata") or {}).get("name") or "")
+        of_namespaces = resource.collection == "namespaces"
+        namespace = name if of_namespaces else target.namespace
+
+        def labels() -> Mapping[str, str]:
+            if of_namespaces and value is not None:
+                return value["metadata"].get("labels") or {}
+            item = self.store.collection("namespaces").get("", namespace)
+            if item is None:
+                raise not_found("", "namespaces", namespace)
+            return item.labels
+
+        def converted(one: Value, version: str) -> Value:
+            copied = msgspec.json.decode(msgspec.json.encode(one))
+            return self.in_version(resource, [copied], resource.versions[version])[0]
+
+        return webhooks.Attempt(
+            resource=resource,
+            version=target.version.name,
+            operation=operation,
+            name=name,
+            namespace=namespace,
+            subresource=target.subresource,
+            value=value,
+            old=old,
+            dry_run=dry_run,
+            namespace_labels=labels if namespace else None,
+            convert=converted,
+        )
+
+    def _mutated(
+        self, target: Target, operation: str, value: Value | None, old: Value | None, *, dry_run: bool
+    ) -> Value | None:
+        """The object as mutating webhooks want it."""
+        if self._inquiry is None or not (hooks := self._hooks(webhooks.MUTATING)):
+            return value
+        attempt = self._attempt(target, operation, value, old, dry_run=dry_run)
+        return webhooks.mutate(hooks, attempt, self._inquiry, lambda changed: complete(target, changed))
+
+    def _admitted(
+        self, target: Target, operation: str, value: Value | None, old: Value | None, *, dry_run: bool
+    ) -> None:
+        """Raises what a validating webhook refuses with."""
+        if self._inquiry is None or not (hooks := self._hooks(webhooks.VALIDATING)):
+            return
+        webhooks.validate(hooks, self._attempt(target, operation, value, old, dry_run=dry_run), self._inquiry)
 
     # Create.
 
@@ -128,6 +246,8 @@ class Registry:
         if metadata.get("resourceVersion") not in (None, "", "0"):
             raise plain_error("resourceVersion should not be set on objects to be created")
         admission.check_namespace_open(self, target, metadata)
+        value = self._mutated(target, "CREATE", value, None, dry_run=options.dry_run) or value
+        self._check_namespace(target, value["metadata"])
         value = self._stored(target, value)
         metadata = value["metadata"]
         fill_metadata(metadata, uid=str(self._new_uid()), now=now)
@@ -138,13 +258,29 @@ class Registry:
             admission.admit_create(self, resource, value, now)
         warnings += self._validate(target, value)
         admission.allocate(self, resource, value)
+        self._admitted(target, "CREATE", self._shown(target, value), None, dry_run=options.dry_run)
         name = metadata["name"]
         if self.store.collection(resource.collection).get(metadata.get("namespace", ""), name) is not None:
             raise already_exists(resource.group, resource.plural, name)
-        value = self._with_managers(target, None, value, options, now)
+        value = self._kept(target, self._with_managers(target, None, value, options, now))
+        shown = self.outbound(target, dict(value, metadata=dict(value["metadata"])))
         if not options.dry_run:
-            self._put(resource, value)
-        return Written(self.outbound(target, value), created=True, warnings=tuple(warnings))
+            shown["metadata"]["resourceVersion"] = str(self._put(resource, value).rv)
+        return Written(shown, created=True, warnings=tuple(warnings))
+
+    def _shown(self, target: Target, value: Value) -> Value:
+        """A write in the making, as its writer speaks of it."""
+        return events.from_core(dict(value)) if target.resource.group == _EVENTS_GROUP else value
+
+    def _kept(self, target: Target, value: Value) -> Value:
+        """A finished write as it is stored: a custom resource in its storage version, without what that has not."""
+        resource = target.resource
+        api_version = resource.api_version()
+        if not resource.custom or value["apiVersion"] == api_version:
+            return value
+        kept = self._convert(resource, [value], api_version)[0]
+        prune(resource.versions[resource.storage_version].shape, kept)
+        return kept
 
     def _generated(self, resource: Resource, metadata: Value) -> str:
         collection = self.store.collection(resource.collection)
@@ -246,7 +382,11 @@ class Registry:
     def replace(self, target: Target, existing: Item, value: Value, options: WriteOptions, now: datetime) -> Written:
         """Writes ``value`` (decoded, in the caller's version) over ``existing``; no write where nothing changes."""
         resource = target.resource
-        old = existing.decode()
+        before = existing.decode()
+        old = self.outbound(target, existing.decode()) if resource.custom else before
+        shown_old = self._shown(target, old)
+        value["metadata"]["resourceVersion"] = str(existing.rv)
+        value = self._mutated(target, "UPDATE", value, shown_old, dry_run=options.dry_run) or value
         value = self._stored(target, value)
         value["metadata"]["resourceVersion"] = str(existing.rv)
         strategies.prepare_update(resource, target.version, target.subresource, value, old, now)
@@ -257,16 +397,20 @@ class Registry:
             value["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
         warnings = tuple(self._validate(target, value, old))
         admission.allocate(self, resource, value)
+        self._admitted(target, "UPDATE", self._shown(target, value), shown_old, dry_run=options.dry_run)
         value = self._with_managers(target, old, value, options, now)
         if not value["metadata"].get("finalizers"):
             value["metadata"].pop("finalizers", None)
+        unchanged = value == old and before["apiVersion"] == resource.api_version()
+        value = before if unchanged else self._kept(target, value)
         if strategies.deletable(resource, value):
             if not options.dry_run:
                 self.store.delete(resource.collection, existing, dict(value, metadata=dict(value["metadata"])))
             return Written(self.outbound(target, value), deleted=True, warnings=warnings)
-        if not options.dry_run and value != old:
-            self._put(resource, value)
-        return Written(self.outbound(target, value), warnings=warnings)
+        shown = self.outbound(target, dict(value, metadata=dict(value["metadata"])))
+        if not options.dry_run and value != before:
+            shown["metadata"]["resourceVersion"] = str(self._put(resource, value).rv)
+        return Written(shown, warnings=warnings)
 
     def _with_managers(
         self, target: Target, old: Value | None, value: Value, options: WriteOptions, now: datetime
@@ -299,6 +443,10 @@ class Registry:
         existing = self.find(target)
         self._check_preconditions(target, existing, options)
         admission.admit_delete(target)
+        if self._inquiry is not None:
+            seen = self.outbound(target, existing.decode())
+            self._mutated(target, "DELETE", None, seen, dry_run=options.dry_run)
+            self._admitted(target, "DELETE", None, seen, dry_run=options.dry_run)
         value = existing.decode()
         metadata = value["metadata"]
         resource = target.resource

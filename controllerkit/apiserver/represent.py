@@ -67,8 +67,17 @@ def negotiate(header: str) -> Accepted:
 class Representation:
     """One way to show the objects of one resource version."""
 
-    def __init__(self, target: Target, accepted: Accepted, *, now: Callable[[], datetime], include: str = "") -> None:
+    def __init__(
+        self,
+        target: Target,
+        accepted: Accepted,
+        *,
+        now: Callable[[], datetime],
+        convert: Callable[[list[dict[str, Any]]], list[dict[str, Any]]],
+        include: str = "",
+    ) -> None:
         self._target = target
+        self._convert = convert
         self._form = accepted.form
         self._now = now
         self._include = include or "Metadata"
@@ -84,19 +93,24 @@ class Representation:
             return encode_object(from_core(msgspec.json.decode(raw)))
         if raw.startswith(self._head):
             return raw
-        if raw.startswith(self._stored_head):
+        if raw.startswith(self._stored_head) and not self._target.resource.custom:
             return self._head + raw[len(self._stored_head) :]
-        # Stored under an earlier storage version.
-        value = msgspec.json.decode(raw)
-        value["apiVersion"] = self._target.api_version
-        return encode_object(value)
+        return encode_object(self._convert([msgspec.json.decode(raw)])[0])
+
+    def _all(self, raws: list[bytes]) -> list[bytes]:
+        """Whole objects; those of another version are converted together."""
+        foreign = [raw for raw in raws if not raw.startswith(self._head)] if self._target.resource.custom else []
+        if not foreign:
+            return [self._whole(raw) for raw in raws]
+        converted = iter(self._convert([msgspec.json.decode(raw) for raw in foreign]))
+        return [raw if raw.startswith(self._head) else encode_object(next(converted)) for raw in raws]
 
     def one(self, raw: bytes) -> bytes:
         """The body of a response that is one object."""
         if self._form == "Table":
             return self._table([raw], "")
         if self._form:
-            return msgspec.json.encode(_metadata_only(msgspec.json.decode(raw)))
+            return msgspec.json.encode(_metadata_only(msgspec.json.decode(self._whole(raw))))
         return self._whole(raw)
 
     def page(self, page: Page) -> bytes:
@@ -104,11 +118,12 @@ class Representation:
         if self._form == "Table":
             return self._table([item.raw for item in page.items], _list_meta(page))
         if self._form:
-            items = [msgspec.json.encode(_metadata_only(msgspec.json.decode(item.raw))) for item in page.items]
+            raws = self._all([item.raw for item in page.items])
+            items = [msgspec.json.encode(_metadata_only(msgspec.json.decode(raw))) for raw in raws]
             return _list("PartialObjectMetadataList", f"{_META}/v1", page, items)
         resource = self._target.resource
         if resource.custom:
-            items = [self._whole(item.raw) for item in page.items]
+            items = self._all([item.raw for item in page.items])
         else:
             # Items of typed lists leave out what the list's own kind says.
             cut = len(self._head)
@@ -131,6 +146,12 @@ class Representation:
     def event_line(self, kind: str, raw: bytes) -> bytes:
         """A watch line that belongs to no event of the log: the objects present at the start."""
         return b'{"type":"' + kind.encode() + b'","object":' + self.one(raw) + b"}\n"
+
+    def event_lines(self, kind: str, raws: list[bytes]) -> list[bytes]:
+        """The same of many, converted together."""
+        if self._target.resource.custom and not self._form:
+            raws = self._all(raws)
+        return [self.event_line(kind, raw) for raw in raws]
 
     def bookmark(self, rv: int, *, initial_end: bool = False) -> bytes:
         """A line that holds nothing but how far the watch has come."""
@@ -155,6 +176,8 @@ class Representation:
     def _table(self, raws: list[bytes], metadata: str | dict[str, Any]) -> bytes:
         now = self._now()
         rows = []
+        if self._target.resource.custom:
+            raws = self._all(raws)
         for raw in raws:
             value = msgspec.json.decode(raw)
             row: dict[str, Any] = {"cells": table_row(self._target, value, now)}

@@ -35,9 +35,12 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WriteOptions:
-    """Query parameters of create, update and patch. ``applied``: by an apply, which records its own managedFields."""
+    """Query parameters of create, update and patch. ``applied``: by an apply, which records its own managedFields.
+    ``named``: the query says who the manager is.
+    """
 
     manager: str = ""
+    named: bool = False
     applied: bool = False
     dry_run: bool = False
     validation: str = "Warn"
@@ -64,6 +67,7 @@ class WriteOptions:
             raise invalid(_META_GROUP, kind, "", errors)
         return cls(
             manager=query.get("fieldManager") or agent.partition("/")[0],
+            named=bool(query.get("fieldManager")),
             applied=applied,
             dry_run=parse_dry_run(query.get("dryRun"), kind),
             validation=validation or "Warn",

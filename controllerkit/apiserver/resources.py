@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from controllerkit.apiserver.conversion import Converter
 from controllerkit.apiserver.shapes import ANY, Shape, builtin_shape
 
 __all__ = ["BUILTIN", "Resource", "ScalePaths", "Version"]
@@ -56,6 +57,7 @@ class Resource:
         subresources: beyond status and scale, by name with their kind and verbs.
         fields: selectable fields beyond metadata.name and metadata.namespace, and where they are.
         custom: declared by a CustomResourceDefinition, whose uid this is.
+        converter: the webhook that converts between its versions.
     """
 
     group: str
@@ -76,6 +78,7 @@ class Resource:
     subresources: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
     fields: Mapping[str, Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
     custom: str = ""
+    converter: Converter | None = None
     collection: str = ""
 
     def __post_init__(self) -> None:
@@ -305,6 +308,17 @@ def _other() -> list[Resource]:
             status=True,
             generation=True,
             unconditional_update=False,
+        ),
+        *(
+            _builtin(
+                "admissionregistration.k8s.io",
+                f"{each}WebhookConfiguration",
+                f"{each.lower()}webhookconfigurations",
+                namespaced=False,
+                categories=("api-extensions",),
+                generation=True,
+            )
+            for each in ("Mutating", "Validating")
         ),
         _builtin("authentication.k8s.io", "TokenReview", "tokenreviews", namespaced=False, verbs=_CREATE),
         _builtin(

@@ -37,6 +37,8 @@ _MESSAGE_BYTES_MAX: Final = 5 * 1024
 _BLOCKING: Final = frozenset(
     {"FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"}
 )
+_JUNCTION: Final = re.compile(r'" must (?:not )?validate ')
+"""Of ``anyOf`` and the like the real server tells what the nearest branch lacks too, which mostly blocks."""
 UNCHECKED: Final = FieldError(
     "<nil>",
     "Invalid value: null: some validation rules were not checked because the object was invalid; "
@@ -68,7 +70,7 @@ def ask_rules(schema: Schema, value: Any, old: Any, found: list[FieldError]) -> 
 
     ``old`` is the object before an update. What is unchanged since then is warned of and not refused.
     """
-    if any(one.reason in _BLOCKING for one in found):
+    if any(one.reason in _BLOCKING or _JUNCTION.search(one.message) for one in found):
         return Verdict((UNCHECKED,))
     if not available():
         return Verdict()

@@ -19,11 +19,13 @@ import msgspec
 from aiohttp import web
 
 from controllerkit.apiserver.auth import Authenticator
+from controllerkit.apiserver.calling import WebhookCaller
 from controllerkit.apiserver.gc import Janitor
 from controllerkit.apiserver.http import Api
 from controllerkit.apiserver.journal import Journal
 from controllerkit.apiserver.registry import Registry
 from controllerkit.apiserver.requests import Target, WriteOptions
+from controllerkit.apiserver.services import service_address
 from controllerkit.apiserver.storage import Store
 from controllerkit.errors import DevClusterError
 from controllerkit.objects import Kind, Object
@@ -53,8 +55,9 @@ class ApiServer:
 
     It follows the semantics of a real kube-apiserver and of the controllers its API relies on (garbage collection,
     namespaces, protection finalizers); it runs no workload controllers and no scheduler. Authorization is not
-    enforced, admission webhooks are not called. Rules in CEL are evaluated where the extra ``cel`` is installed;
-    where it is not, whoever writes a definition with rules is warned.
+    enforced. Webhooks are called for admission and conversion, for what clients write and read; the server's own
+    housekeeping asks none. Rules in CEL are evaluated where the extra ``cel`` is installed; where it is not, whoever
+    writes a definition with rules is warned.
 
     ``token`` makes it a required bearer token; without one everybody is the administrator, so it listens where
     only this machine can reach it. ``data_dir`` keeps the objects over a restart (not the history, so watches from
@@ -132,6 +135,9 @@ class ApiServer:
         found = accounts and self._store.collection(accounts.collection).get(namespace, name)
         return str(found.decode()["metadata"]["uid"]) if found else ""
 
+    def _service_address(self, namespace: str, name: str, port: int) -> tuple[str, int] | None:
+        return service_address(self._registry, namespace, name, port)
+
     async def start(self) -> None:
         """Listens, with the first namespaces and their accounts in place."""
         if self._api is not None and not self._api.stopping:
@@ -147,6 +153,7 @@ class ApiServer:
             rng=self._rng,
             bookmark_interval_s=self._bookmark_interval_s,
             host=lambda: f"{self._host}:{self._port}",
+            webhooks=WebhookCaller(self._service_address),
         )
         if self._port is not None:
             await self._serve(self._api, self._port)

@@ -69,7 +69,8 @@ def write_scale(registry: Registry, target: Target, scale: Value, options: Write
         node = node.setdefault(step, {})
     node[path[-1]] = replicas
     main = Target(target.resource, target.version, target.namespace, name)
-    written = registry.update(main, value, options, now)
+    with registry.unasked():
+        written = registry.update(main, value, options, now)
     return Written(read_scale(target, written.value))
 
 

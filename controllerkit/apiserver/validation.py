@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from controllerkit.apiserver.configurations import validate_configuration
 from controllerkit.apiserver.events import validate_event
 from controllerkit.apiserver.metadata import check_labels, dns_label
 from controllerkit.apiserver.status import FieldError
@@ -238,6 +239,8 @@ _CREATE: Final[Mapping[str, Callable[[Value], Findings]]] = {
     "Lease": _lease,
     "Event": validate_event,
     "EndpointSlice": _endpoint_slice,
+    "MutatingWebhookConfiguration": validate_configuration,
+    "ValidatingWebhookConfiguration": validate_configuration,
 }
 
 

@@ -7,7 +7,8 @@ log cut off before its position and is told so, as by etcd's compaction.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from aiohttp import web
 from controllerkit.apiserver.reading import COMPACTED, ListOptions
 from controllerkit.apiserver.represent import Representation
 from controllerkit.apiserver.status import expired, status_value
-from controllerkit.apiserver.storage import Collection, Store
+from controllerkit.apiserver.storage import Collection, Item, Store
 
 __all__ = ["Watch"]
 
@@ -35,6 +36,7 @@ class Watch:
         *,
         bookmark_interval_s: float,
         ended: Callable[[], bool],
+        decided: Callable[[Callable[[], Any]], Awaitable[Any]],
     ) -> None:
         self._store = store
         self._collection = collection
@@ -42,6 +44,7 @@ class Watch:
         self._representation = representation
         self._bookmark_interval_s = bookmark_interval_s
         self._ended = ended
+        self._decided = decided
         self._changed = asyncio.Event()
 
     async def stream(self, response: web.StreamResponse, start: int, *, initial: bool, timeout_s: float) -> None:
@@ -53,14 +56,15 @@ class Watch:
         try:
             if initial:
                 position = self._store.rv
-                await response.write(self._initial(position))
+                selected = self._selected()
+                await response.write(await self._decided(lambda: self._initial(selected, position)))
             next_bookmark = loop.time() + self._bookmark_interval_s
             while True:
                 self._changed.clear()
                 if position < self._collection.log.oldest_rv:
                     await response.write(_error_line())
                     return
-                lines, position = self._lines(position)
+                lines, position = await self._decided(partial(self._lines, position))
                 if lines:
                     await response.write(lines)
                     continue
@@ -86,14 +90,15 @@ class Watch:
         except TimeoutError:
             return
 
-    def _initial(self, rv: int) -> bytes:
+    def _selected(self) -> list[Item]:
+        """The present objects, at this moment."""
+        selection = self._options.selection
+        return [item for item in self._collection.scan(selection.namespace) if selection.matches(item)]
+
+    def _initial(self, selected: list[Item], rv: int) -> bytes:
         """The present objects as ADDED, and where asked for the mark that they are all."""
-        selection, show = self._options.selection, self._representation
-        lines = [
-            show.event_line("ADDED", item.raw)
-            for item in self._collection.scan(selection.namespace)
-            if selection.matches(item)
-        ]
+        show = self._representation
+        lines = show.event_lines("ADDED", [item.raw for item in selected])
         if self._options.initial_events and self._options.bookmarks:
             lines.append(show.bookmark(rv, initial_end=True))
         return b"".join(lines)

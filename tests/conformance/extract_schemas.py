@@ -31,6 +31,7 @@ KINDS = {
     "storage.k8s.io/v1": "StorageClass",
     "rbac.authorization.k8s.io/v1": "Role RoleBinding ClusterRole ClusterRoleBinding",
     "apiextensions.k8s.io/v1": "CustomResourceDefinition",
+    "admissionregistration.k8s.io/v1": "MutatingWebhookConfiguration ValidatingWebhookConfiguration",
     "authentication.k8s.io/v1": "TokenReview",
     "authorization.k8s.io/v1": "SelfSubjectAccessReview",
 }

@@ -97,13 +97,11 @@ class Said:
         self.junctions = {one.path for one in judged.violations if one.rule in JUNCTIONS}
         self.left = {one.path for one in judged.left_to_server}
 
-    def differs(self, answer: Answer, *, rules: bool) -> str:
-        """What the server says otherwise, "" where nothing. Without ``rules`` it may know none."""
+    def differs(self, answer: Answer) -> str:
+        """What the server says otherwise, "" where nothing."""
         causes = told(answer) - {UNASKED}
         within = {one for one in causes if any(one[1].startswith(path) for path in self.junctions)} - self.causes
         free = {one for one in causes if any(one[1].startswith(path) for path in self.left)} - self.causes
-        if not rules:
-            free |= self.ruled
         wanted = (self.causes | self.ruled) - free
         if causes - within - free != wanted - free:
             return f"said {sorted(wanted)}, the server {sorted(causes)}: {answer.text[:600]}"
@@ -135,7 +133,7 @@ async def test_what_is_taken_refused_and_stored_is_what_is_said_before(server: S
     differences = {
         str(value): found
         for value, answer in zip(objects, answers, strict=True)
-        if (found := Said(model, value).differs(answer, rules=server.real))
+        if (found := Said(model, value).differs(answer))
     }
     shown = "\n\n".join(f"{value}\n  {found}" for value, found in list(differences.items())[:20])
     assert not differences, f"{len(differences)} of {len(objects)} differ ({dict(codes)})\n{shown}"
