@@ -235,7 +235,19 @@ def _json_path(path: str) -> tuple[str, ...]:
     return tuple(filter(None, path.split(".")))
 
 
-def _version(version: Mapping[str, Any], group: str, kind: str) -> Version:
+def _deprecation(name: str, spec: Mapping[str, Any]) -> str:
+    """What is told of a deprecated version that says nothing itself; the best of the better ones is named."""
+    group, kind = spec["group"], spec["names"]["kind"]
+    better = [
+        one["name"]
+        for one in spec["versions"]
+        if one.get("served") and not one.get("deprecated") and version_order(one["name"]) > version_order(name)
+    ]
+    told = f"{group}/{name} {kind} is deprecated"
+    return f"{told}; use {group}/{max(better, key=version_order)} {kind}" if better else told
+
+
+def _version(version: Mapping[str, Any], spec: Mapping[str, Any]) -> Version:
     schema = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
     subresources = version.get("subresources") or {}
     scale = subresources.get("scale")
@@ -249,7 +261,7 @@ def _version(version: Mapping[str, Any], group: str, kind: str) -> Version:
         )
     warning = ""
     if version.get("deprecated"):
-        warning = version.get("deprecationWarning") or f"{group}/{version['name']} {kind} is deprecated"
+        warning = version.get("deprecationWarning") or _deprecation(version["name"], spec)
     return Version(
         version["name"],
         shape=Shape(schema),
@@ -276,7 +288,7 @@ def resource_of(value: Mapping[str, Any]) -> Resource:
     """What an established definition serves."""
     spec, metadata = value["spec"], value["metadata"]
     names, group = spec["names"], spec["group"]
-    versions = {one["name"]: _version(one, group, names["kind"]) for one in spec["versions"]}
+    versions = {one["name"]: _version(one, spec) for one in spec["versions"]}
     ordered = dict(sorted(versions.items(), key=lambda pair: version_order(pair[0]), reverse=True))
     selectable: dict[str, Callable[[Mapping[str, Any]], str]] = {
         path: at(*_json_path(path)) for version in versions.values() for path in version.selectable

@@ -27,7 +27,7 @@ from controllerkit.apiserver.resources import BUILTIN, Resource, Version
 from controllerkit.apiserver.rules import ask_rules
 from controllerkit.apiserver.status import FieldError, already_exists, conflict, invalid, not_found, stale
 from controllerkit.apiserver.storage import Item, Store, encode_object
-from controllerkit.apiserver.structural import apply_defaults, prune, validate
+from controllerkit.apiserver.structural import prune, validate
 from controllerkit.apiserver.validation import validate_builtin, validate_builtin_update
 from controllerkit.errors import ApiError, BadRequest
 from controllerkit.objects import rfc3339
@@ -122,7 +122,7 @@ class Registry:
         return value
 
     def in_version(self, resource: Resource, values: list[Value], version: Version) -> list[Value]:
-        """Objects in a version, as a read of it shows them (may change them): converted, pruned, with its defaults.
+        """Objects in a version, as a read of it shows them (may change them): converted and pruned.
 
         Raises:
             Unanswered, InternalError: see `conversion.convert`.
@@ -136,7 +136,6 @@ class Registry:
         converted = self._convert(resource, values, api_version)
         for index in foreign:
             prune(version.shape, converted[index])
-            apply_defaults(version.schema or {}, converted[index])
         return converted
 
     def _convert(self, resource: Resource, values: list[Value], api_version: str) -> list[Value]:
