@@ -56,7 +56,7 @@ class PlainNotFound(Exception):
 
 
 class Api:
-    """The request handler. One per server; ``stopping`` ends its watches."""
+    """The request handler. One per server; ``stopping`` ends its watches. Without ``webhooks`` it asks none."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Api:
         rng: Random,
         bookmark_interval_s: float,
         host: Callable[[], str],
-        webhooks: WebhookCaller,
+        webhooks: WebhookCaller | None = None,
     ) -> None:
         self._registry = registry
         self._authenticator = authenticator
@@ -82,7 +82,8 @@ class Api:
 
     async def close(self) -> None:
         """Ends connections to kubelets and webhooks."""
-        await self._webhooks.close()
+        if self._webhooks is not None:
+            await self._webhooks.close()
         if self._kubelet is not None:
             await self._kubelet.close()
 
@@ -215,7 +216,7 @@ class Api:
 
     async def _decided(self, request: web.BaseRequest, decide: Callable[[], T], options: Any = None) -> T:
         """What is decided, once everybody it has to ask has answered. It may be called several times."""
-        if not self._registry.asks():
+        if self._webhooks is None or not self._registry.asks():
             return decide()
         inquiry = Inquiry(request[_USER].to_dict(), _told(options), self._rng.getrandbits(64))
         while True:
