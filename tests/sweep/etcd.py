@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest import mock
@@ -82,6 +82,24 @@ def rolls_while_another_is_down() -> Iterator[None]:
 
 
 @contextmanager
+def adds_before_the_last_has_started() -> Iterator[None]:
+    """Members are added one after the other, and none is waited for."""
+
+    def resize(step: Any, observed: Observed, intent: Intent, version: Any, base: decide.Decision) -> None:
+        have, want = len(base.seats), intent.size or 0
+        if have < want:
+            decide._join(step, observed, version, f"{have} of {want} members")
+        elif have > want:
+            decide._shrink(step, observed, version, base, want)
+
+    not_waiting = (mock.patch.object(decide, name) for name in ("_await_joining", "_promote"))
+    with ExitStack() as patched:
+        for each in (*not_waiting, mock.patch.object(decide, "_resize", resize)):
+            patched.enter_context(each)
+        yield
+
+
+@contextmanager
 def founds_where_nobody_answers() -> Iterator[None]:
     """A cluster without members is taken for one that was never there."""
     right = decide.decide
@@ -112,6 +130,7 @@ ETCD = EtcdSubject(
     bugs={
         no_majority_is_asked_for: {},
         rolls_while_another_is_down: {},
+        adds_before_the_last_has_started: {},
         founds_where_nobody_answers: {},
         forgets_who_is_on_which_volume: {},
     },

@@ -248,6 +248,8 @@ class FakeClient:
             raise MemberExists("etcdserver: member ID already exist", grpc_code=9, endpoint="", what="")
         if learner and sum(member.learner for member in cluster.members) >= self._learners_max(cluster):
             raise TooManyLearners("etcdserver: too many learner members", grpc_code=9, endpoint="", what="")
+        if joining := [each.peer_urls[0] for each in cluster.members if not each.name]:
+            raise Violation(f"{peer_url} is added before {', '.join(joining)} has started")
         alive = self._etcd.alive(cluster)
         running = sum(member.id in alive for member in cluster.voters)
         if not learner and len(cluster.voters) > 1 and running < quorum(len(cluster.voters) + 1):
