@@ -28,7 +28,7 @@ from controllerkit.controller.settling import OwnWrites
 from controllerkit.controller.sources import Source
 from controllerkit.controller.threads import Threads
 from controllerkit.election import Gained, Shards
-from controllerkit.errors import ConfigError, Conflict, ControllerkitError, DeadlineExceeded, NotFound
+from controllerkit.errors import AlreadyExists, ConfigError, Conflict, ControllerkitError, DeadlineExceeded, NotFound
 from controllerkit.objects import Key, Kind, Object, set_condition
 from controllerkit.runtime import Clock, Deadline, awaited_place, cancel_and_wait
 from controllerkit.workqueue import LOW_PRIORITY, ItemExponentialLimiter, QueueShutDown, WorkQueue, WorkQueueMetrics
@@ -484,7 +484,7 @@ class Controller:
                     self.queue.add_rate_limited(request.key, retry, priority=request.priority)
 
     def _log_failure(self, request: Request, error: BaseException, terminal: bool) -> None:
-        if isinstance(error, Conflict):  # somebody wrote first: the next pass sees it
+        if _came_second(error):
             self._log.info("reconcile_conflict", error=str(error))
             return
         self._log.error(
@@ -503,7 +503,7 @@ class Controller:
         if not isinstance(outcome, Retry):
             if self._failures.succeeded(request.key):
                 await self._tell_object(request, None)
-        elif not isinstance(outcome.error, Conflict):
+        elif not _came_second(outcome.error):
             told = told_of(outcome.error)
             now = self.clock.monotonic()
             if self._failures.failed(request.key, told, now, final=outcome.terminal):
@@ -570,3 +570,8 @@ def _checked(answer: Any, reconciler: Reconciler[Any]) -> Result | None:
         return answer
     name = type(reconciler).__name__
     raise TypeError(f"{name}.reconcile returned a {type(answer).__name__}; it must return a Result or None")
+
+
+def _came_second(error: BaseException) -> bool:
+    """Somebody wrote first, and the next pass sees it. Who makes what is there already does so in every pass."""
+    return isinstance(error, Conflict) and not isinstance(error, AlreadyExists)

@@ -145,6 +145,19 @@ class WritesInEveryPass(Right):
         return None
 
 
+class CreatesInEveryPass(Right):
+    """What was made once is there, and making it again is refused for ever."""
+
+    async def reconcile(self, request: Request) -> Result | None:
+        found = await self.get(request.key)
+        if found is not None:
+            child = config_map(found.key.name, found.spec.text)
+            child["metadata"]["namespace"] = found.key.namespace
+            set_controller_reference(found.source, child)
+            await self.client.create(child)
+        return None
+
+
 class CannotDeleteTwice(Right):
     """Cleaning up fails where it was done already."""
 
@@ -184,6 +197,7 @@ def test_a_right_reconciler_passes_and_the_report_says_what_it_went_through() ->
         (RemembersWhatIsToDo, "not converged: default/.: maps say"),
         (SeesNoDeletion, r"not converged: default/.: maps say \[\]"),
         (WritesInEveryPass, r"never quiet: 1\d\d writes in \d+ s without a fault, the last: MODIFIED Page default/."),
+        (CreatesInEveryPass, "not converged: default/. keeps failing: AlreadyExists"),
         (CannotDeleteTwice, "not converged: default/. keeps failing: NotFound"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
