@@ -63,10 +63,11 @@ class Start(Action):
 
 @dataclass(frozen=True)
 class Stop(Action):
-    """Deletes this Pod, and no later one of its name."""
+    """Deletes this Pod as it was observed: no later one of its name, nor one that has begun to serve meanwhile."""
 
     pod: str
     uid: str
+    seen: str
 
     def __str__(self) -> str:
         return f"stop {self.pod}: {self.why}"
@@ -113,11 +114,13 @@ class FleetReconciler(PlanningReconciler[Fleet, Observed, Start | Stop]):
         match action:
             case Start(pod=name):
                 await self.apply(observed.fleet, [pod_of(observed.fleet, name)])
-            case Stop(pod=name, uid=uid):
+            case Stop(pod=name, uid=uid, seen=seen):
                 try:
-                    await self.client.delete(kinds.POD, name, observed.fleet.key.namespace, uid=uid)
+                    await self.client.delete(
+                        kinds.POD, name, observed.fleet.key.namespace, uid=uid, resource_version=seen
+                    )
                 except (NotFound, Conflict):
-                    return  # it is gone
+                    return  # it is gone, or another: the next pass sees which
 
 
 def decide(
@@ -125,15 +128,19 @@ def decide(
 ) -> list[Start | Stop]:
     """What is missing is started and what is too much stopped at once; of the rest, one at a time is made anew."""
     actions: list[Start | Stop] = [Start(name, why="it is missing") for name in wanted if name not in pods]
-    actions += [Stop(name, pods[name].uid, why="it is too much") for name in sorted(pods) if name not in wanted]
+    actions += [stop(pods[name], "it is too much") for name in sorted(pods) if name not in wanted]
     if any(isinstance(each, Start) for each in actions):
         return actions
     idle = [name for name in wanted if name not in serving and version_of(pods[name]) != version]
-    actions += [Stop(name, pods[name].uid, why=f"to run {version}; it does not serve") for name in idle]
+    actions += [stop(pods[name], f"to run {version}; it does not serve") for name in idle]
     outdated = [name for name in serving if name not in updated]
     if outdated and len(serving) == len(wanted):
-        actions.append(Stop(outdated[0], pods[outdated[0]].uid, why=f"to run {version}"))
+        actions.append(stop(pods[outdated[0]], f"to run {version}"))
     return actions
+
+
+def stop(pod: Object, why: str) -> Stop:
+    return Stop(pod.name, pod.uid, pod.resource_version, why=why)
 
 
 def pod_of(fleet: Fleet, name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from controllerkit import Plan, Reconciler, Request, Result, kinds
 from controllerkit.errors import NotFound
 from controllerkit.testing import Faults, Limits, World
-from examples.fleet import Fleet, FleetReconciler, Observed, Start, Stop, is_owned, is_ready, version_of
+from examples.fleet import Fleet, FleetReconciler, Observed, Start, Stop, is_owned, is_ready, stop, version_of
 from tests.sweep.subject import Subject
 
 READY_AFTER_S = 3.0
@@ -67,7 +67,7 @@ class RollsAllAtOnce(FleetReconciler):
     def analyze(self, observed: Observed, now: datetime) -> Plan[Start | Stop]:
         plan = super().analyze(observed, now)
         old = [pod for pod in observed.pods.values() if version_of(pod) != observed.fleet.spec.version]
-        return replace(plan, actions=tuple(Stop(pod.name, pod.uid, why="old") for pod in old) or plan.actions)
+        return replace(plan, actions=tuple(stop(pod, "old") for pod in old) or plan.actions)
 
 
 class TrustsItsCache(FleetReconciler):
@@ -78,6 +78,13 @@ class TrustsItsCache(FleetReconciler):
         if fleet is None or fleet.source.deleting:
             return None
         return Observed(fleet, {pod.name: pod for pod in self.owned(fleet, kinds.POD)})
+
+
+class StopsWhatWasIdle(FleetReconciler):
+    """A Pod that did not serve when it was looked at may serve when it is stopped."""
+
+    async def act(self, observed: Observed, action: Start | Stop) -> None:
+        await super().act(observed, replace(action, seen="") if isinstance(action, Stop) else action)
 
 
 class TellsTheTime(FleetReconciler):
@@ -112,5 +119,5 @@ FLEET_ROLLED = Subject(
     name="fleet, rolled",
     make=FleetReconciler,
     given={**FLEET.given, **ROLLING},
-    bugs={RollsAllAtOnce: {}, TrustsItsCache: {}},
+    bugs={RollsAllAtOnce: {}, TrustsItsCache: {}, StopsWhatWasIdle: {}},
 )
