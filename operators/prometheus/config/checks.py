@@ -7,17 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from controllerkit.errors import BadRequest
-from controllerkit.objects import LabelSelector
 from operators.prometheus.config.classes import check_class_name, scrape_class
 from operators.prometheus.config.durations import check_timeout
-from operators.prometheus.config.kubernetes_sd import selector_text, uses_role_selector
+from operators.prometheus.config.kubernetes_sd import uses_role_selector
 from operators.prometheus.config.references import References, inside
 from operators.prometheus.config.relabel import check_relabel_configs, is_label_name
 from operators.prometheus.tables import Rejected, Scope
 from operators.prometheus.tables.reading import entries, mapping, text
+from operators.prometheus.tables.selecting import check_label_selector
 
-__all__ = ["check_label_selector", "check_pod_monitor", "check_probe", "check_service_monitor"]
+__all__ = ["check_pod_monitor", "check_probe", "check_service_monitor"]
 
 ROLE_SELECTOR_SINCE: Final = "2.17.0"
 _DNS_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*[._]?")
@@ -98,21 +97,6 @@ def _check_probe(spec: Mapping[str, Any], cr_spec: Mapping[str, Any], references
     prober = mapping(spec.get("prober"))
     inside("prober", references.proxy, prober)
     inside("prober.url", _check_prober, text(prober.get("url")))
-
-
-def check_label_selector(selector: Any) -> None:
-    """Raises `Rejected` unless the API takes it as a ``metav1.LabelSelector``."""
-    for at, expression in enumerate(map(mapping, entries(mapping(selector).get("matchExpressions")))):
-        operator, values = expression.get("operator"), entries(expression.get("values"))
-        if operator in ("In", "NotIn") and not values:
-            raise Rejected(f"{operator} needs values", f"matchExpressions[{at}].values")
-        if operator in ("Exists", "DoesNotExist") and values:
-            raise Rejected(f"{operator} has no values", f"matchExpressions[{at}].values")
-    written = selector_text(selector)
-    try:
-        LabelSelector.parse(written)
-    except BadRequest:
-        raise Rejected(f"{written!r} holds something that is no label or no value of one") from None
 
 
 def _check_monitor(spec: Mapping[str, Any], cr_spec: Mapping[str, Any], scope: Scope) -> None:

@@ -15,6 +15,7 @@ from operators.prometheus.config.selection import SELECTORS, select
 from operators.prometheus.config.server import Additional, check_instance, server_configuration
 from operators.prometheus.tables import Assets, Rejected, Scope, Text, to_yaml
 from operators.prometheus.tables.reading import mapping
+from operators.prometheus.tables.selecting import Namespaces
 
 __all__ = ["Configuration", "configuration"]
 
@@ -43,7 +44,7 @@ class Configuration:
 def configuration(
     cr: Mapping[str, Any],
     objects: Iterable[Mapping[str, Any]],
-    namespaces: Mapping[str, Mapping[str, str]],
+    namespaces: Namespaces,
     assets: Assets,
     options: Options,
     *,

@@ -8,15 +8,15 @@ from typing import Any, Final
 
 from operators.prometheus.config import http
 from operators.prometheus.config.sharding import is_zoned
-from operators.prometheus.tables import Field, Inline, Rejected, Scope, Table
+from operators.prometheus.tables import Field, Inline, Scope, Table
 from operators.prometheus.tables.reading import entries, mapping, text
+from operators.prometheus.tables.selecting import selector_text
 
 __all__ = [
     "ENDPOINTS",
     "ENDPOINTSLICE",
     "endpoints_role",
     "kubernetes_sd_config",
-    "selector_text",
     "uses_role_selector",
 ]
 
@@ -129,26 +129,3 @@ _ENTRY: Final = Table(
     Inline(_attached, "attach"),
     Field("selectors"),
 )
-
-
-def selector_text(selector: Any) -> str:
-    """A ``metav1.LabelSelector`` as the API takes it in a query, sorted by label.
-
-    >>> selector_text({"matchLabels": {"b": "1"}, "matchExpressions": [
-    ...     {"key": "a", "operator": "In", "values": ["y", "x"]}, {"key": "c", "operator": "DoesNotExist"}]})
-    'a in (x,y),b=1,!c'
-    """
-    terms = [(key, f"{key}={value}") for key, value in mapping(mapping(selector).get("matchLabels")).items()]
-    for expression in map(mapping, entries(mapping(selector).get("matchExpressions"))):
-        key, operator = text(expression.get("key")), text(expression.get("operator"))
-        values = ",".join(sorted({value for value in entries(expression.get("values")) if isinstance(value, str)}))
-        written = {
-            "In": f"{key} in ({values})",
-            "NotIn": f"{key} notin ({values})",
-            "Exists": key,
-            "DoesNotExist": f"!{key}",
-        }
-        if operator not in written:
-            raise Rejected(f"{operator!r} is no operator; they are {', '.join(written)}", "selector.matchExpressions")
-        terms.append((key, written[operator]))
-    return ",".join(term for _, term in sorted(terms, key=lambda each: each[0]))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from controllerkit.objects import LabelSelector
-from operators.prometheus.config.checks import check_label_selector
-from operators.prometheus.config.references import inside
 from operators.prometheus.tables.reading import mapping, text
+from operators.prometheus.tables.selecting import Namespaces, selected
 
 __all__ = ["SELECTORS", "is_unmanaged", "name_of", "select", "sorted_objects"]
 
@@ -28,29 +26,21 @@ def is_unmanaged(cr: Mapping[str, Any]) -> bool:
 
 
 def select(
-    cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]], namespaces: Mapping[str, Mapping[str, str]]
+    cr: Mapping[str, Any], objects: Iterable[Mapping[str, Any]], namespaces: Namespaces
 ) -> dict[str, list[Mapping[str, Any]]]:
-    """By kind, in the order of the file. An absent selector of labels selects nothing and an empty one everything; an
-    absent one of namespaces selects the Prometheus' own.
-
-    Args:
-        namespaces: their labels by their names.
+    """By kind, in the order of the file; by the rules of `selected`.
 
     Raises:
         Rejected: a selector of the Prometheus is none.
     """
-    spec, own = mapping(cr.get("spec")), text(mapping(cr.get("metadata")).get("namespace"))
-    by_kind: dict[str, list[Mapping[str, Any]]] = {kind: [] for kind in SELECTORS}
+    of_kind: dict[str, list[Mapping[str, Any]]] = {kind: [] for kind in SELECTORS}
     for each in objects:
-        if each.get("kind") in by_kind:
-            by_kind[each["kind"]].append(each)
-    chosen = {}
-    for kind, (of_objects, of_namespaces) in SELECTORS.items():
-        wanted, among = _selector(spec, of_objects), _selector(spec, of_namespaces)
-        places = {own} if among is None else {name for name, labels in namespaces.items() if among.matches(labels)}
-        found = by_kind[kind] if wanted is not None else []
-        chosen[kind] = sorted_objects(each for each in found if _matches(each, wanted, places))
-    return chosen
+        if each.get("kind") in of_kind:
+            of_kind[each["kind"]].append(each)
+    return {
+        kind: selected(cr, of_kind[kind], namespaces, selector=by_labels, namespace_selector=by_namespace)
+        for kind, (by_labels, by_namespace) in SELECTORS.items()
+    }
 
 
 def name_of(target: Mapping[str, Any]) -> str:
@@ -62,17 +52,3 @@ def name_of(target: Mapping[str, Any]) -> str:
 def sorted_objects(found: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """In the order of the file."""
     return sorted(found, key=name_of)
-
-
-def _selector(spec: Mapping[str, Any], field: str) -> LabelSelector | None:
-    if spec.get(field) is None:
-        return None
-    inside(f"spec.{field}", check_label_selector, spec[field])
-    return LabelSelector.from_dict(mapping(spec[field]))
-
-
-def _matches(target: Mapping[str, Any], wanted: LabelSelector | None, places: set[str]) -> bool:
-    metadata = mapping(target.get("metadata"))
-    if wanted is None or text(metadata.get("namespace")) not in places:
-        return False
-    return not wanted.requirements or wanted.matches(mapping(metadata.get("labels")))

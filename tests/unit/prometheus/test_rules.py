@@ -242,7 +242,7 @@ def test_rules_are_selected_and_a_bad_one_spoils_no_other() -> None:
         "PrometheusRule there/bad spec.groups[0].rules[0].expr: is no PromQL"
     )
     assert everywhere.dropped == {"PrometheusRule here/new": ["labels is left out: it needs 3.0.0, this is 2.55.0"]}
-    with pytest.raises(Rejected, match=r"^spec\.ruleSelector: is no label selector"):
+    with pytest.raises(Rejected, match=r"^spec\.ruleSelector\.matchExpressions: 'Like' is no operator"):
         chosen(ruleSelector={"matchExpressions": [{"key": "a", "operator": "Like"}]})
 
 
