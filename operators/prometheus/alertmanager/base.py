@@ -61,6 +61,12 @@ _NEEDS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
 }
 """Of each group one has to be set, in the notifier or globally."""
 
+_VALUES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "wechat_configs": ("message_type", ("text", "markdown")),
+    "telegram_configs": ("parse_mode", ("Markdown", "MarkdownV2", "HTML")),
+}
+"""What a key may say."""
+
 _CREDENTIALS: Final = (
     ("authorization",),
     ("basic_auth",),
@@ -189,7 +195,11 @@ def _check_notifier(kind: str, notifier: Mapping[str, Any], section: Mapping[str
             raise Rejected("has a header twice", "headers")
     if kind == "sns_configs" and sum(key in notifier for key in ("target_arn", "topic_arn", "phone_number")) == 2:
         raise Rejected("has two of target_arn, topic_arn and phone_number; set one of them")
+    if kind in _VALUES and (said := notifier.get(_VALUES[kind][0])) and said not in _VALUES[kind][1]:
+        raise Rejected(f"is none of {', '.join(_VALUES[kind][1])}", _VALUES[kind][0])
     client = notifier.get("http_config", {})
+    if kind == "webex_configs" and "authorization" not in client:
+        raise Rejected("has no authorization, which Webex needs", "http_config")
     given = [keys[0] for keys in _CREDENTIALS if any(key in client for key in keys)]
     if len(given) > 1:
         raise Rejected(f"has {' and '.join(given)}; set one of them", "http_config")

@@ -42,7 +42,7 @@ MINIMAL: Mapping[str, Mapping[str, Any]] = {
     "snsConfigs": {"topicARN": "arn"},
     "telegramConfigs": {"botToken": REFERENCE, "chatID": 1},
     "victoropsConfigs": {"apiKey": REFERENCE, "routingKey": "team"},
-    "webexConfigs": {"roomID": "room"},
+    "webexConfigs": {"roomID": "room", "httpConfig": {"authorization": {"credentials": REFERENCE}}},
     "webhookConfigs": {"url": "https://a.example"},
     "wechatConfigs": {"apiSecret": REFERENCE, "corpID": "corp"},
 }
