@@ -73,6 +73,10 @@ COMPONENTS: Mapping[str, Component] = MappingProxyType(
         "kubernetes-node": _kubernetes("kubernetes-node", NODE_VERSION, "kubelet", "kube-proxy"),
         "coredns": Component(folder="coredns", packages={"coredns": "github.com/coredns/coredns"}),
         "pause": Component(folder="pause", packages={"pause": "testbed/pause"}),
+        "prometheus-3": Component(
+            folder="prometheus-3",
+            packages={name: f"github.com/prometheus/prometheus/cmd/{name}" for name in ("promtool", "prometheus")},
+        ),
     }
 )
 

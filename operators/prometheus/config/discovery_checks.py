@@ -123,6 +123,13 @@ def _check_selector(parse: Callable[[str], object], selector: str) -> None:
         raise Rejected(f"is no selector: {refused}") from None
 
 
+def _consul(entry: Mapping[str, Any], scope: Scope) -> None:
+    """The original leaves it to Prometheus."""
+    others = [name for name in ("authorization", "oauth2") if entry.get(name) is not None]
+    if entry.get("tokenRef") is not None and others and not scope.compat:
+        raise Rejected(f"a client authenticates in one way; use tokenRef or {others[0]}", "tokenRef")
+
+
 def _dns(entry: Mapping[str, Any], scope: Scope) -> None:
     if entry.get("type") not in (None, "SRV") and entry.get("port") is None:
         raise Rejected(f"records of the type {text(entry.get('type'))} have no port; set one", "port")
@@ -154,6 +161,7 @@ _RULES: Final[Mapping[str, _Rules]] = {
             "healthFilter": "3.11.2",
         },
         secrets=("tokenRef",),
+        more=_consul,
     ),
     "dnsSDConfigs": _Rules(more=_dns),
     "ec2SDConfigs": _Rules(secrets=_ACCOUNT),

@@ -168,10 +168,16 @@ def _check_azure(section: Mapping[str, Any], references: References) -> None:
     if name == "managedIdentity" and not values.get("clientId") and not scope.knows(CLIENTLESS_SINCE):
         raise Rejected(f"has to be set before {CLIENTLESS_SINCE}", "managedIdentity.clientId")
     for field in _UUIDS.get(name, ()):
-        if not _UUID.fullmatch(text(values.get(field))):
+        required = name != "managedIdentity" or (values.get(field) and not scope.compat)
+        if required and not _UUID.fullmatch(text(values.get(field))):
             raise Rejected("is no UUID", f"{name}.{field}")
     if name == "oauth":
         inside("oauth.clientSecret", references.secret, values.get("clientSecret"))
 
 
-_UUIDS: Final[Mapping[str, tuple[str, ...]]] = {"oauth": ("clientId",), "workloadIdentity": ("clientId", "tenantId")}
+_UUIDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "managedIdentity": ("clientId",),
+    "oauth": ("clientId",),
+    "workloadIdentity": ("clientId", "tenantId"),
+}
+"""That of a managed identity may be left out, and the original leaves it to Prometheus."""

@@ -1,4 +1,4 @@
-"""What is written, and passes the checks, is taken by Prometheus: promtool reads it, and one starts with it."""
+"""What is written is read by Prometheus itself: by promtool of both majors, and by a Prometheus that starts with it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from controllerkit.devcluster.binaries import BinaryCache
 from controllerkit.devcluster.process import ChildProcess
 from operators.prometheus import Rejected, render_case
 from operators.prometheus.config.fragments import CHECKS, JOBS, instance_scope, jobs_of
@@ -30,11 +31,12 @@ from tests.unit.prometheus.goldens import Loader, case, names
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
+NEWEST: Final = "v3.13.2"
 DEBIAN: Final = "v2.42.0"
 SERVER, AGENT = "GenerateServerConfiguration", "GenerateAgentConfiguration"
 
 UNBUILT: Final = frozenset(("kubernetes_sd_configs", "consul_sd_configs", "nomad_sd_configs", "kuma_sd_configs"))
-"""Kinds of discovery that Debian leaves out of its Prometheus."""
+"""Kinds of discovery that Debian leaves out of its Prometheus; they go to the other promtool only."""
 
 DEFAULTS: Final = {"scrapeInterval": "30s", "evaluationInterval": "30s"}
 """Of the definitions, which the inputs of the cases lack."""
@@ -47,6 +49,14 @@ def debian() -> str:
     if found is None or told is None or "version 2.42" not in told.stdout + told.stderr:
         pytest.skip("no promtool 2.42; python testbed/system.py --prometheus installs Debian's")
     return found
+
+
+def built(binary: str) -> str:
+    """Of Prometheus 3; skips where it is not built."""
+    found = BinaryCache().cached("prometheus-3", binary)
+    if found is None:
+        pytest.skip("Prometheus 3 is not built; run python -m controllerkit.devcluster.binaries prometheus-3")
+    return str(found)
 
 
 def written(function: str, version: str, folder: Path, *, without: Iterable[str] = ()) -> list[Path]:
@@ -103,6 +113,15 @@ def refused(promtool: str, files: Sequence[Path], *flags: str) -> dict[Path, str
         told = "".join(pool.map(check, parts))
     found = re.findall(r"FAILED: parsing YAML file (\S+): (.*?)(?=\n *FAILED:|\Z)", told, re.DOTALL)
     return {Path(file): rule for file, rule in found}
+
+
+@pytest.mark.parametrize(("function", "flags"), [(SERVER, ()), (AGENT, ("--agent",))])
+def test_prometheus_3_takes_what_passes_the_checks(function: str, flags: tuple[str, ...], tmp_path: Path) -> None:
+    promtool = built("promtool")
+    files = written(function, NEWEST, tmp_path)
+    found = refused(promtool, files, *flags)
+    assert {file.name: rule for file, rule in found.items() if checked(file, NEWEST)} == {}
+    assert len(files) > 5 * len(found)
 
 
 @pytest.mark.parametrize(("function", "flags"), [(SERVER, ()), (AGENT, ("--agent",))])
@@ -221,12 +240,14 @@ def rich(version: str) -> dict[str, Any]:
     return server_configuration(cr, jobs, scope, additional=more)
 
 
-@pytest_asyncio.fixture
-async def running(tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[str]:
-    """The address of Debian's Prometheus that has the rich configuration."""
-    program = str(Path(debian()).with_name("prometheus"))
+@pytest_asyncio.fixture(params=[NEWEST, DEBIAN])
+async def running(request: pytest.FixtureRequest, tmp_path: Path, unused_tcp_port: int) -> AsyncIterator[str]:
+    """The address of a Prometheus that has the rich configuration: of the third major, and Debian's."""
+    version = str(request.param)
+    program = built("prometheus") if version == NEWEST else str(Path(debian()).with_name("prometheus"))
+    made = rich(version)
     config, address = tmp_path / "prometheus.yaml", f"127.0.0.1:{unused_tcp_port}"
-    config.write_text(to_yaml(pruned(rich(DEBIAN), UNBUILT)))
+    config.write_text(to_yaml(pruned(made, UNBUILT) if version == DEBIAN else made))
     command = [
         program,
         f"--config.file={config}",

@@ -64,6 +64,7 @@ REFUSED = [
     (write(sigv4={"externalId": "a"}), "", r"sigv4\.externalId: goes only with roleArn"),
     (azure(), "", r"azureAd: needs one of managedIdentity, oauth, sdk, workloadIdentity; it has none"),
     (azure(sdk={}, managedIdentity={}), "", r"it has managedIdentity and sdk"),
+    (azure(managedIdentity={"clientId": "a"}), "", r"managedIdentity\.clientId: is no UUID"),
     (azure(managedIdentity={}), "3.4.2", r"managedIdentity\.clientId: has to be set before 3\.5\.0"),
     (azure(oauth={"clientId": UUID, "clientSecret": REF, "tenantId": "t"}), "2.47.0", r"oauth: needs 2\.48\.0"),
     (azure(oauth={"clientId": "a", "clientSecret": REF, "tenantId": "t"}), "", r"oauth\.clientId: is no UUID"),

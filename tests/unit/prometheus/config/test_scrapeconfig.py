@@ -58,6 +58,11 @@ REFUSED = [
     (one("httpSDConfigs", url="http://{a}"), "", r"^spec\.httpSDConfigs\[0\]\.url: "),
     (one("httpSDConfigs", url="http://a", oauth2={**OAUTH2, "tokenUrl": ""}), "", r"^spec\.httpSDConfigs\[0\]\.oauth2"),
     (one("consulSDConfigs", server="a", tokenRef=MISSING), "", r"^spec\.consulSDConfigs\[0\]\.tokenRef: "),
+    (
+        one("consulSDConfigs", server="a", tokenRef=REF, oauth2=OAUTH2),
+        "",
+        r"tokenRef: a client authenticates in one way",
+    ),
     (one("consulSDConfigs", server="a", pathPrefix="/a"), "2.44.0", r"pathPrefix: needs 2\.45\.0"),
     (one("consulSDConfigs", server="a", namespace="a"), "2.27.0", r"namespace: needs 2\.28\.0"),
     (one("consulSDConfigs", server="a", partition="a"), "2.27.0", r"partition: needs 2\.28\.0"),
