@@ -70,6 +70,7 @@ class Registry:
         self._resources: dict[tuple[str, str], Resource] = {
             (resource.group, resource.plural): resource for resource in BUILTIN
         }
+        self._converted: set[tuple[str, str]] = set()
 
     # Which resources there are.
 
@@ -88,10 +89,15 @@ class Registry:
     def serve(self, resource: Resource) -> None:
         """Adds or replaces a resource."""
         self._resources[resource.group, resource.plural] = resource
+        if resource.converter is not None:
+            self._converted.add((resource.group, resource.plural))
+        else:
+            self._converted.discard((resource.group, resource.plural))
 
     def retire(self, resource: Resource) -> None:
         """Serves it no more."""
         self._resources.pop((resource.group, resource.plural), None)
+        self._converted.discard((resource.group, resource.plural))
         self.store.drop(resource.collection)
 
     # Reading one object.
@@ -132,7 +138,9 @@ class Registry:
             for value in values:
                 value["apiVersion"] = api_version
             return values
-        foreign = {index for index, value in enumerate(values) if value["apiVersion"] != api_version}
+        foreign = [index for index, value in enumerate(values) if value["apiVersion"] != api_version]
+        if not foreign:
+            return values
         converted = self._convert(resource, values, api_version)
         for index in foreign:
             prune(version.shape, converted[index])
@@ -150,7 +158,7 @@ class Registry:
         return bool(
             len(self.store.collection(webhooks.MUTATING))
             or len(self.store.collection(webhooks.VALIDATING))
-            or any(one.converter is not None for one in self._resources.values())
+            or self._converted
         )
 
     @contextmanager
