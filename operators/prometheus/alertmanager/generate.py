@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from controllerkit.objects import LabelSelector
 from operators.prometheus.alertmanager.base import check_loadable, check_root
 from operators.prometheus.alertmanager.check import check, check_client, identity, spec_of
 from operators.prometheus.alertmanager.globals import check_global, global_section
@@ -16,6 +15,7 @@ from operators.prometheus.alertmanager.sanitize import sanitize
 from operators.prometheus.alertmanager.section import compat
 from operators.prometheus.alertmanager.versions import as_v1alpha1
 from operators.prometheus.tables import Rejected, Scope, Version
+from operators.prometheus.tables.selecting import selected as select
 from operators.prometheus.tables.versions import DEFAULT_ALERTMANAGER
 
 __all__ = ["Configuration", "add", "base_of_object", "selected", "version_of"]
@@ -71,35 +71,15 @@ def selected(
     Raises:
         Rejected: a selector is none.
     """
-    spec, (own, _) = spec_of(alertmanager), identity(alertmanager)
-    if spec.get("alertmanagerConfigSelector") is None:
-        return []
-    wanted = _selector(spec, "alertmanagerConfigSelector")
-    if spec.get("alertmanagerConfigNamespaceSelector") is None:
-        within = {own}
-    else:
-        selector = _selector(spec, "alertmanagerConfigNamespaceSelector")
-        within = {name for name, labels in namespaces.items() if selector.matches(labels)}
-    apart = (own, (spec.get("alertmanagerConfiguration") or {}).get("name"))
-    found = {
-        identity(each): as_v1alpha1(each)
-        for each in objects
-        if identity(each)[0] in within and identity(each) != apart and wanted.matches(_labels(each))
-    }
-    return [found[key] for key in sorted(found, key="/".join)]
-
-
-def _selector(spec: Mapping[str, Any], key: str) -> LabelSelector:
-    try:
-        return LabelSelector.from_dict(spec[key])
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise Rejected(f"is no selector of labels: {error}", f"spec.{key}") from None
-
-
-def _labels(value: Mapping[str, Any]) -> Mapping[str, str]:
-    metadata = value.get("metadata")
-    labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
-    return labels if isinstance(labels, Mapping) else {}
+    apart = (identity(alertmanager)[0], (spec_of(alertmanager).get("alertmanagerConfiguration") or {}).get("name"))
+    found = select(
+        alertmanager,
+        objects,
+        namespaces,
+        selector="alertmanagerConfigSelector",
+        namespace_selector="alertmanagerConfigNamespaceSelector",
+    )
+    return [as_v1alpha1(each) for each in found if identity(each) != apart]
 
 
 def base_of_object(value: Mapping[str, Any], global_: Mapping[str, Any] | None, scope: Scope) -> dict[str, Any]:

@@ -33,10 +33,9 @@ def selected(
         Rejected: a selector that is none, with its field.
     """
     spec, home = mapping(cr.get("spec")), text(mapping(cr.get("metadata")).get("namespace"))
-    if not isinstance(spec.get(selector), Mapping):
+    wanted, within = _parsed(spec, selector), _parsed(spec, namespace_selector)
+    if wanted is None:
         return []
-    wanted = _parsed(spec, selector)
-    within = _parsed(spec, namespace_selector) if isinstance(spec.get(namespace_selector), Mapping) else None
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
     for each in objects:
         metadata = mapping(each.get("metadata"))
@@ -87,10 +86,13 @@ def selector_text(selector: Any) -> str:
     return ",".join(term for _, term in sorted(terms, key=lambda each: each[0]))
 
 
-def _parsed(spec: Mapping[str, Any], field: str) -> LabelSelector:
+def _parsed(spec: Mapping[str, Any], field: str) -> LabelSelector | None:
+    given = spec.get(field)
+    if given is None:
+        return None
     try:
-        check_label_selector(spec[field])
-        return LabelSelector.from_dict(spec[field])
+        check_label_selector(given)
+        return LabelSelector.from_dict(given)
     except Rejected as refused:
         raise refused.at(f"spec.{field}") from None
     except (BadRequest, TypeError, AttributeError, KeyError) as error:
