@@ -14,6 +14,16 @@ __all__ = ["DECLARED", "resource"]
 
 DECLARED: Final = (
     "operators.etcd.api:EtcdCluster",
+    "operators.prometheus.api:Prometheus",
+    "operators.prometheus.api:PrometheusAgent",
+    "operators.prometheus.api:Alertmanager",
+    "operators.prometheus.api:ThanosRuler",
+    "operators.prometheus.api:ServiceMonitor",
+    "operators.prometheus.api:PodMonitor",
+    "operators.prometheus.api:Probe",
+    "operators.prometheus.api:ScrapeConfig",
+    "operators.prometheus.api:PrometheusRule",
+    "operators.prometheus.api:AlertmanagerConfig",
     "examples.website:Website",
     "examples.alarms:Alarm",
     "examples.alarms:AlarmV1",

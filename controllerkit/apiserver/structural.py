@@ -259,20 +259,36 @@ def _validate_unique(schema: Mapping[str, Any], value: list[Any], path: str) -> 
             yield FieldError.duplicate(f"{path}[{index}]", identity)
 
 
-_DOLLAR: Final = re.compile(r"\\.|\[\^?\]?[^\]]*\]|\$")
+_GO: Final = re.compile(
+    r"(?P<kept>\\[^z]|\[\^?\]?(?:\\.|[^\]\\])*\])|(?P<end>\$|\\z)|\(\?(?P<flags>[a-zA-Z]+)\)|(?P<paren>[()])"
+)
 
 
-def _end_of_text(found: re.Match[str]) -> str:
-    return r"\Z" if found[0] in ("$", r"\z") else found[0]
+def _to_python(pattern: str) -> str:
+    """Go's ``$`` is the end of the text alone, as Python's ``\\Z``; its flags hold for the rest of their group."""
+    scopes = [""]
+
+    def written(found: re.Match[str]) -> str:
+        if found["end"]:
+            return r"\Z"
+        if found["flags"]:
+            scopes[-1] += ")"
+            return f"(?{found['flags']}:"
+        if found["paren"] == "(":
+            scopes.append("")
+        elif found["paren"] == ")" and len(scopes) > 1:
+            return scopes.pop() + ")"
+        return found[0]
+
+    return _GO.sub(written, pattern) + scopes[0]
 
 
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str] | None:
-    # Go's $ is the end of the text alone, as Python's \Z; what cannot be translated is not enforced.
     try:
-        return re.compile(_DOLLAR.sub(_end_of_text, pattern), re.ASCII)
+        return re.compile(_to_python(pattern), re.ASCII)
     except re.error:
-        return None
+        return None  # what cannot be translated is not enforced
 
 
 def _validate_string(schema: Mapping[str, Any], value: str, path: str) -> Iterator[FieldError]:
@@ -328,7 +344,7 @@ def _validate_combinations(schema: Mapping[str, Any], value: Any, path: str) -> 
         yield FieldError.invalid(where, "", f'"{path}" must validate all the schemas (allOf){none}')
         for branch in broken:
             yield from validate(branch, value, path, root=False)
-    branches = schema.get("anyOf") if not schema.get("x-kubernetes-int-or-string") else None
+    branches = schema.get("anyOf")
     if branches and not any(_holds(branch, value) for branch in branches):
         yield FieldError.invalid(where, "", f'"{path}" must validate at least one schema (anyOf)')
     if branches := schema.get("oneOf"):

@@ -126,11 +126,28 @@ def _text(schema: Schema, value: str, path: str) -> Iterator[Violation]:
         yield _said(path, "format", f"is to be a {name}", "FieldValueTypeInvalid")
 
 
+_SIGN: Final = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?[a-zA-Z]+\)|.", re.DOTALL)
+
+
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """RE2's meaning: ``$`` is the end of the text, classes such as ``\\w`` are of ASCII."""
-    text = re.sub(r"\\.|\[\^?\]?[^\]]*\]|\$", lambda found: r"\Z" if found[0] in ("$", r"\z") else found[0], pattern)
-    return re.compile(text, re.ASCII)
+    """RE2's meaning: ``$`` is the end of the text, classes such as ``\\w`` are of ASCII, and a flag such as ``(?i)``
+    holds from where it stands to the end of its group.
+    """
+    pieces: list[str] = []
+    opened = [0]
+    for sign in _SIGN.findall(pattern):
+        if sign in ("$", r"\z"):
+            pieces.append(r"\Z")
+        elif sign.startswith("(?") and sign.endswith(")"):
+            pieces.append(f"{sign[:-1]}:")
+            opened[-1] += 1
+        elif sign == ")":
+            pieces.append(")" * (opened.pop() + 1 if len(opened) > 1 else 1))
+        else:
+            pieces.append(sign)
+            opened += [0] if sign == "(" else []
+    return re.compile("".join(pieces) + ")" * opened[0], re.ASCII)
 
 
 def _matches(pattern: str, value: str) -> bool:
@@ -189,7 +206,7 @@ def _junctions(schema: Schema, value: Any, path: str) -> Iterator[Violation]:
         branches: Sequence[Schema] = (
             [schema["not"]] if keyword == "not" and "not" in schema else schema.get(keyword, ())
         )
-        if not branches or (keyword == "anyOf" and schema.get("x-kubernetes-int-or-string")):
+        if not branches:
             continue
         held = sum(next(_values(branch, value, path), None) is None for branch in branches)
         right = {"anyOf": held > 0, "oneOf": held == 1, "allOf": held == len(branches), "not": held == 0}[keyword]

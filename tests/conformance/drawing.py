@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,7 +81,9 @@ def texts(schema: Schema) -> st.SearchStrategy[str]:
         return st.sampled_from(samples)
     least, most = schema.get("minLength", 0), schema.get("maxLength", 10**9)
     if (pattern := schema.get("pattern")) is not None:
-        found = st.from_regex(pattern, fullmatch=True, alphabet="abc09._")
+        plain = pattern.replace("(?i)", "")  # Go takes flags at any place
+        regex = re.compile(plain, re.IGNORECASE if plain != pattern else 0)
+        found = st.from_regex(regex, fullmatch=True, alphabet=st.characters(min_codepoint=32, max_codepoint=126))
         return found.filter(lambda text: least <= len(text) <= most)
     short = st.text(alphabet="ab1 é", min_size=least, max_size=min(most, least + 6))
     return st.sampled_from([text for text in TEXTS if least <= len(text) <= most] or ["a" * least]) | short
