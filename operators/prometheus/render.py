@@ -161,7 +161,7 @@ def _prometheus(parent: Mapping[str, Any], cluster: Cluster, options: Options, s
     )
     secrets.append(_file_secret(parent, web, settings))
     if not agent:
-        client = {thanos.CLIENT_FILE: thanos.client_file(mapping(parent.get("spec"))).encode()}
+        client = {thanos.CLIENT_FILE: thanos.client_file().encode()}
         secrets.append(secret(parent, f"{prefix}-thanos-prometheus-http-client-file", client, settings))
     rejected = {key.replace("/", " ", 1): refused for key, refused in written.rejected.items()} | rules.rejected
     return Made(

@@ -556,9 +556,9 @@ _MATTERMOST: Final = Section(
             Field("persistent_notifications", make=flag),
         ),
     ),
-    _HTTP,
     *_attachment_head("0.32.0"),
     *_attachment("0.32.0"),
+    _HTTP,
     since="0.30.0",
     rules=(
         until("0.32.0", needs("webhook_url", "webhook_url_file")),

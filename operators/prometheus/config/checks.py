@@ -37,7 +37,8 @@ def check_service_monitor(monitor: Mapping[str, Any], cr: Mapping[str, Any], sco
     def endpoint(each: Mapping[str, Any]) -> None:
         if denies:
             _check_no_files(each)
-        _check_file_alone(each)
+        if not scope.options.compat:
+            _check_file_alone(each)
         if text(mapping(each.get("bearerTokenSecret")).get("name")):
             inside("bearerTokenSecret", references.secret, each["bearerTokenSecret"])
         references.http(each, files=True, class_authorizes=_class_authorizes(spec, cr_spec, scope))
@@ -83,7 +84,9 @@ def _check_probe(spec: Mapping[str, Any], cr_spec: Mapping[str, Any], references
         raise Rejected("nothing is probed; set staticConfig or ingress", "targets")
     if spec.get("bearerTokenSecret") is not None:
         inside("bearerTokenSecret", references.secret, spec["bearerTokenSecret"])
-    references.http(spec, class_authorizes=_class_authorizes(spec, cr_spec, references.scope))
+    compat = references.scope.options.compat
+    authorizes = compat or _class_authorizes(spec, cr_spec, references.scope)
+    references.http(spec, class_authorizes=authorizes, alone=not compat)
     check_timeout(spec, cr_spec)
     inside("metricRelabelings", check_relabel_configs, spec.get("metricRelabelings"), version)
     for name in sorted(mapping(mapping(static).get("labels"))):

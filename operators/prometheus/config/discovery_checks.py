@@ -67,7 +67,7 @@ def _check(kind: Kind, entry: Mapping[str, Any], references: References) -> None
     for name in rules.secrets:
         if entry.get(name) is not None or name in rules.required:
             inside(name, references.secret, entry.get(name))
-    references.http(entry, class_authorizes=scope.compat)
+    references.http(entry, class_authorizes=scope.compat, alone=not scope.compat)
 
 
 def _static(entry: Mapping[str, Any], scope: Scope) -> None:

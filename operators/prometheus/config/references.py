@@ -51,15 +51,18 @@ class References:
         plain = {kind: _plain(named[kind]) for kind in ("secret", "configMap") if named.get(kind) is not None}
         return self.scope.assets.either(self.scope.namespace, plain)
 
-    def http(self, section: Mapping[str, Any], *, files: bool = False, class_authorizes: bool = False) -> None:
+    def http(
+        self, section: Mapping[str, Any], *, files: bool = False, class_authorizes: bool = False, alone: bool = True
+    ) -> None:
         """How a client reaches its server: at most one way to authenticate, and everything behind it.
 
         Args:
             files: the section may name files for its certificates.
             class_authorizes: a scrape class has the credentials that the section may leave out.
+            alone: several ways to authenticate are refused.
         """
         used = [way for way in WAYS if section.get(way) is not None]
-        if len(used) > 1:
+        if alone and len(used) > 1:
             raise Rejected(f"a client authenticates in one way; use {' or '.join(used)}")
         authorization = section.get("authorization")
         if authorization is not None and mapping(authorization).get("credentials") is None and not class_authorizes:

@@ -49,7 +49,7 @@ def _check(spec: Mapping[str, Any], cr_spec: Mapping[str, Any], references: Refe
     for name in ("relabelings", "metricRelabelings"):
         inside(name, check_relabel_configs, spec.get(name), scope.version)
     authorizes = scope.compat or scrape_class(spec, cr_spec).get("authorization") is not None
-    references.http(spec, class_authorizes=authorizes)
+    references.http(spec, class_authorizes=authorizes, alone=not scope.compat)
     check_timeout(spec, cr_spec, "scrapeInterval")
     check_discovery(spec, references)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -86,6 +87,15 @@ def _listens(value: Any, scope: Scope) -> Any:
     return "127.0.0.1:9093" if value else ":9093"
 
 
+_UNITS: Final = {unit: 1024**power for power, unit in enumerate(("", "K", "M", "G", "T", "P", "E"))}
+
+
+def _bytes(value: Any, scope: Scope) -> Any:
+    """``1.5MB``, ``1MiB`` or ``0`` as a number of bytes; a unit is a power of 1024, with ``i`` and without."""
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)([KMGTPE]?)i?B?", str(value))
+    return int(float(match[1]) * _UNITS[match[2]]) if match else OMIT
+
+
 def _start_delay(spec: Mapping[str, Any], scope: Scope) -> Any:
     """Nothing is sent before a Pod counts as ready; a user who sets the flag knows better."""
     named = {each.get("name") for each in spec.get("additionalArgs") or ()}
@@ -101,13 +111,13 @@ _FLAGS: Final = Table(
     Field("web.listen-address", "spec.listenLocal", _listens, always=True),
     Field("web.external-url", "spec.externalUrl"),
     Field("web.route-prefix", "spec.routePrefix", lambda value, scope: value or "/", always=True),
-    Field("web.get-concurrency", "spec.web.getConcurrency"),
-    Field("web.timeout", "spec.web.timeout"),
+    Field("web.get-concurrency", "spec.web.getConcurrency", since="0.17.0"),
+    Field("web.timeout", "spec.web.timeout", since="0.17.0"),
     Field("log.level", "spec.logLevel", unless("info")),
     Field("log.format", "spec.logFormat", unless("logfmt"), since="0.16.0"),
     Field("enable-feature", "spec.enableFeatures", joined, since="0.27.0"),
     Field("silences.max-silences", "spec.limits.maxSilences", since="0.28.0"),
-    Field("silences.max-per-silence-bytes", "spec.limits.maxPerSilenceBytes", since="0.28.0"),
+    Field("silences.max-per-silence-bytes", "spec.limits.maxPerSilenceBytes", _bytes, since="0.28.0"),
     Field("cluster.advertise-address", "spec.clusterAdvertiseAddress"),
     Field("cluster.gossip-interval", "spec.clusterGossipInterval"),
     Field("cluster.pushpull-interval", "spec.clusterPushpullInterval"),
@@ -149,6 +159,7 @@ def alertmanager(
     if storage.volume:
         volumes.append(storage.volume)
     https = has_web and bool((spec.get("web") or {}).get("tlsConfig"))
+    serves_web = has_web and spec.get("web") is not None
     scheme = "https" if https else "http"
     told = f"{scheme}://{settings.localhost}:9093{url_path(spec.get('routePrefix') or '/', '/-/reload')}"
     watched, extra_mounts = _watched(spec)
@@ -160,10 +171,10 @@ def alertmanager(
             {"name": "config-volume", "readOnly": True, "mountPath": f"{FOLDER}/config"},
             {"name": "config-out", "mountPath": f"{FOLDER}/config_out"},
             *extra_mounts,
-            *(web.mounts[:1] if has_web else ()),
+            *(web.mounts if serves_web else ()),
         ],
     }
-    web_file = web.argument[1] if has_web and web.argument else ""
+    web_file = web.argument[1] if serves_web and web.argument else ""
     beside = reloader(spec, settings, reload=[f"--reload-url={told}"], web_config=web_file, **reloading)
     containers = [_container(spec, settings, flags, mounts, https=https), beside]
     selector = _selector(parent)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from operators.prometheus.tables import OMIT, Field, Inline, Scope, Table, Version
+from operators.prometheus.tables.reading import mapping
 from operators.prometheus.tables.versions import DEFAULT_PROMETHEUS
 from operators.prometheus.workload.arguments import arguments, flag, joined, unless
 from operators.prometheus.workload.merge import merged_containers
@@ -91,8 +92,14 @@ def _features(spec: Mapping[str, Any], scope: Scope) -> Any:
     features = list(spec.get("enableFeatures") or ())
     if spec.get("enableRemoteWriteReceiver") and not scope.version.at_least("2.33.0"):
         features.append("remote-write-receiver")
-    if spec.get("enableOTLPReceiver") and not scope.version.at_least("3.0.0"):
+    if _receives_otlp(spec) and scope.version.at_least("2.47.0") and not scope.version.at_least("3.0.0"):
         features.append("otlp-write-receiver")
+    second = any(mapping(each).get("messageVersion") == "V2.0" for each in spec.get("remoteWrite") or ())
+    if second and scope.version.at_least("2.54.0") and not scope.version.at_least("3.4.0"):
+        features.append("metadata-wal-records")  # which that version of the protocol sends
+    floats = mapping(mapping(spec.get("tsdb")).get("chunkEncoding")).get("floats")
+    if floats == "Xor2" and scope.version.at_least("3.13.0"):
+        features.append("xor2-encoding")
     if scope.options and not scope.version.at_least("3.0.0"):
         features.insert(0, "agent")
     return joined(list(dict.fromkeys(features)), scope)
@@ -101,8 +108,15 @@ def _features(spec: Mapping[str, Any], scope: Scope) -> Any:
 _MESSAGES: Final[Mapping[str, str]] = {"V1.0": "prometheus.WriteRequest", "V2.0": "io.prometheus.write.v2.Request"}
 
 
-def _messages(value: Any, scope: Scope) -> Any:
-    return joined([_MESSAGES.get(each, each) for each in value], scope)
+def _messages(spec: Mapping[str, Any], scope: Scope) -> Any:
+    if not spec.get("enableRemoteWriteReceiver"):
+        return OMIT
+    return joined([_MESSAGES.get(each, each) for each in spec.get("remoteWriteReceiverMessageVersions") or ()], scope)
+
+
+def _receives_otlp(spec: Mapping[str, Any]) -> bool:
+    """Where it is not said, what is configured for it says it."""
+    return bool(spec["enableOTLPReceiver"] if spec.get("enableOTLPReceiver") is not None else spec.get("otlp"))
 
 
 _COMMON: Final = (
@@ -120,7 +134,13 @@ _COMMON: Final = (
         lambda value, scope: joined([_MESSAGES.get(each, each) for each in value], scope),
         since="2.54.0",
     ),
-    Field("web.enable-otlp-receiver", "enableOTLPReceiver", _receives, since="3.0.0"),
+    Field(
+        "web.enable-otlp-receiver",
+        ".",
+        lambda value, scope: True if _receives_otlp(value) else OMIT,
+        since="3.0.0",
+        quiet=True,
+    ),
     Field("enable-feature", ".", _features, since="2.25.0"),
     Field("web.external-url", "externalUrl"),
     Field("web.route-prefix", "routePrefix", _route_prefix, always=True),
@@ -307,19 +327,20 @@ def _template(
         volumes, mounts = [*volumes, *web.volumes], [*mounts, *web.mounts]
     container = _container(parent, settings, scope, web if has_web else None, mounts)
     https = has_web and bool((spec.get("web") or {}).get("tlsConfig"))
+    serves_web = has_web and spec.get("web") is not None  # what holds for Prometheus holds for the reloader, too
     watched = [f"{FOLDER}/rules/{name}" for name in rule_map_names]
     reloading: dict[str, Any] = {
         "mounts": [
             {"name": "config", "mountPath": f"{FOLDER}/config"},
             {"name": "config-out", "mountPath": f"{FOLDER}/config_out"},
             *({"name": name, "mountPath": folder} for name, folder in zip(rule_map_names, watched, strict=True)),
-            *(web.mounts[:1] if has_web else ()),
+            *(web.mounts if serves_web else ()),
         ],
         "config": (f"{FOLDER}/config/{CONFIG_KEY}", f"{FOLDER}/config_out/prometheus.env.yaml"),
         "watched": watched,
         "env": list(env),
     }
-    web_file = web.argument[1] if has_web and web.argument else ""
+    web_file = web.argument[1] if serves_web and web.argument else ""
     beside = reloader(spec, settings, reload=_told(spec, settings, https), web_config=web_file, **reloading)
     containers = [container, beside]
     if spec.get("thanos") is not None:
@@ -371,9 +392,10 @@ def _container(
     return pruned(
         {
             "name": "prometheus",
-            "image": image(spec, settings.prometheus_image, spec.get("version") or DEFAULT_PROMETHEUS),
+            "image": image(spec, settings.prometheus_image, f"v{scope.version}"),
             "imagePullPolicy": spec.get("imagePullPolicy"),
             "args": arguments(flags, spec.get("additionalArgs")),
+            "env": _env(spec, scope),
             "ports": ports,
             "volumeMounts": list(mounts),
             "startupProbe": startup_probe(ready, spec.get("maximumStartupDurationSeconds")),
@@ -384,6 +406,12 @@ def _container(
             "terminationMessagePolicy": "FallbackToLogsOnError",
         }
     )
+
+
+def _env(spec: Mapping[str, Any], scope: Scope) -> list[dict[str, Any]]:
+    """``runtime.goGC`` for versions that do not read it in the configuration."""
+    percent = mapping(spec.get("runtime")).get("goGC")
+    return [] if percent is None or scope.version.at_least("2.53.0") else [{"name": "GOGC", "value": str(percent)}]
 
 
 def _volumes(

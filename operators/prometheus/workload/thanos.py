@@ -28,6 +28,9 @@ __all__ = ["CLIENT_FILE", "client_file", "ruler", "ruler_prefix", "ruler_service
 
 CLIENT_FILE: Final = "prometheus.http-client-file.yaml"
 CLIENT_FOLDER: Final = "/etc/thanos/config/prometheus.http-client-file"
+SHIPPED_FILE: Final = "thanos.shipper.json"
+"""Where the sidecar writes what it has shipped, and Prometheus reads it."""
+
 BLOCK: Final = "2h"
 """How long a block of samples is where they are shipped; the CRD's default."""
 
@@ -47,25 +50,38 @@ def _ships(thanos: Mapping[str, Any]) -> bool:
 
 
 def _delays(spec: Mapping[str, Any]) -> bool:
+    """Whether compaction goes on, and waits for what is shipped."""
+    if spec.get("disableCompaction") or not _ships(spec.get("thanos") or {}):
+        return False
     versions = (spec.get("version") or DEFAULT_PROMETHEUS, (spec.get("thanos") or {}).get("version") or DEFAULT_THANOS)
     return all(Version.parse(text).at_least(least) for text, least in zip(versions, _DELAYED, strict=True))
 
 
 def shipping(spec: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
-    """Flags of a Prometheus whose blocks are shipped: compaction delayed or, in older versions, blocks of one size."""
+    """Flags of a Prometheus whose blocks are shipped: compaction delayed or, in older versions, blocks of one size.
+
+    Blocks of samples that came late may overlap; they are not merged before they are shipped.
+    """
     thanos = spec.get("thanos") or {}
-    if _ships(thanos) and not spec.get("disableCompaction") and _delays(spec):
-        return {"storage.tsdb.delay-compact-file.path": "/prometheus/thanos.shipper.json"}
-    if spec.get("disableCompaction") or _ships(thanos):
+    if not spec.get("disableCompaction") and not _ships(thanos):
+        return {}
+    flags: dict[str, Any] = {}
+    if _delays(spec):
+        flags["storage.tsdb.delay-compact-file.path"] = f"/prometheus/{SHIPPED_FILE}"
+    else:
         block = thanos.get("blockSize") or BLOCK
-        return {"storage.tsdb.max-block-duration": block, "storage.tsdb.min-block-duration": block}
-    return {}
+        flags = {"storage.tsdb.max-block-duration": block, "storage.tsdb.min-block-duration": block}
+    late = (spec.get("tsdb") or {}).get("outOfOrderTimeWindow") is not None
+    if late and scope.version.at_least("2.55.0"):
+        flags["no-storage.tsdb.allow-overlapping-compaction"] = True
+    return flags
 
 
-def client_file(spec: Mapping[str, Any]) -> str:
-    """How the sidecar talks to the Prometheus beside it: by the Pod's own address, whose name no certificate has."""
-    if not (spec.get("web") or {}).get("tlsConfig"):
-        return ""
+def client_file() -> str:
+    """How the sidecar talks to the Prometheus beside it: by the Pod's own address, whose name no certificate has.
+
+    The same with and without TLS, so that turning it on changes no file that the sidecar reads.
+    """
     return to_yaml({"tls_config": {"insecure_skip_verify": True}})
 
 
@@ -76,10 +92,18 @@ def _address(port: int, *fields: str) -> Any:
     return made
 
 
+def _tls_version(value: Any, scope: Scope) -> Any:
+    """``TLS12`` as ``1.2``."""
+    return f"{value[3]}.{value[4]}" if isinstance(value, str) and len(value) == len("TLS12") else OMIT
+
+
 _TLS: Final = (
     Field("grpc-server-tls-cert", "grpcServerTlsConfig.certFile"),
     Field("grpc-server-tls-key", "grpcServerTlsConfig.keyFile"),
     Field("grpc-server-tls-client-ca", "grpcServerTlsConfig.caFile"),
+    Field("grpc-server-tls-min-version", "grpcServerTlsConfig.minVersion", _tls_version, since="0.37.0"),
+    Field("grpc-server-tls-ciphers", "grpcServerTlsConfig.cipherSuites", joined, since="0.42.0"),
+    Field("grpc-server-tls-curves", "grpcServerTlsConfig.curves", joined, since="0.42.0"),
 )
 
 
@@ -109,6 +133,8 @@ _SIDECAR: Final = Table(
     Field("objstore.config-file", ".", _or_env("objectStorageConfigFile", "objectStorageConfig", "")),
     Field("objstore.config", ".", _or_env("objectStorageConfigFile", "objectStorageConfig", "OBJSTORE_CONFIG")),
     Field("tsdb.path", ".", lambda value, scope: "/prometheus" if _ships(value) else OMIT),
+    Field("shipper.meta-file-name", "delays", lambda value, scope: SHIPPED_FILE if value else OMIT),
+    Field("shipper.ignore-unequal-block-size", "delays", lambda value, scope: value or OMIT),
     Field("tracing.config-file", ".", _or_env("tracingConfigFile", "tracingConfig", "")),
     Field("tracing.config", ".", _or_env("tracingConfigFile", "tracingConfig", "TRACING_CONFIG")),
     Field("log.level", "logLevel"),
@@ -137,6 +163,7 @@ def sidecar(
         "url": f"{'https' if https else 'http'}://{settings.localhost}:9090{route}",
         "logLevel": thanos.get("logLevel") or spec.get("logLevel"),
         "logFormat": thanos.get("logFormat") or spec.get("logFormat"),
+        "delays": _delays(spec),
     }
     flags = _SIDECAR.of(wanted, Scope(Version.parse(version)))
     env = [
@@ -290,7 +317,7 @@ def ruler(
                 env=[{"name": "SHARD", "value": "-1"}],
                 mounts=[
                     *({"name": name, "mountPath": f"{FOLDER}/rules/{name}"} for name in rule_map_names),
-                    *(web.mounts[:1] if has_web else ()),
+                    *(web.mounts if has_web else ()),
                 ],
             )
         )

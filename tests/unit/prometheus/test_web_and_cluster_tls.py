@@ -10,7 +10,7 @@ import yaml
 from operators.prometheus.tables import Rejected
 from operators.prometheus.workload.names import LENGTH_MAX, dns_label, unique_label
 from operators.prometheus.workload.tls import cluster_tls, web_config
-from tests.unit.prometheus.goldens import agrees, names
+from tests.unit.prometheus.goldens import agrees, case, names
 
 SECRET = {"name": "s", "key": "tls.key"}
 CERTIFICATE = {"secret": {"name": "c", "key": "tls.crt"}}
@@ -19,6 +19,13 @@ CERTIFICATE = {"secret": {"name": "c", "key": "tls.crt"}}
 @pytest.mark.parametrize("name", [*names("webconfig"), *names("clustertlsconfig")])
 def test_the_expected_file_is_made_and_mounted(name: str) -> None:
     agrees(name)
+    extra = case(name)["extra"]
+    if "web_config_file_fields" in extra:
+        made = web_config(extra["web_config_file_fields"], extra["mount_path"], extra["secret_name"])
+    else:
+        made = cluster_tls(case(name)["cr"], extra["mount_path"])
+    argument = {"name": made.argument[0], "value": made.argument[1]} if made.argument else None
+    assert (argument, made.volumes, made.mounts) == (extra["argument"], extra["volumes"], extra["volume_mounts"])
 
 
 def test_every_setting_of_the_server_is_written_in_order() -> None:

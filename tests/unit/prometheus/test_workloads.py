@@ -121,12 +121,28 @@ def test_the_flags_of_the_newest_server_come_in_their_order() -> None:
         ),
         ({"enableOTLPReceiver": True}, ["--web.enable-otlp-receiver"], ["enable-feature"]),
         (
-            {"remoteWriteReceiverMessageVersions": ["V2.0", "V1.0"]},
+            {"enableRemoteWriteReceiver": True, "remoteWriteReceiverMessageVersions": ["V2.0", "V1.0"]},
             [f"--web.{ACCEPTED}=io.prometheus.write.v2.Request,prometheus.WriteRequest"],
             [],
         ),
         ({"version": "v2.38.0", "allowOverlappingBlocks": True}, ["--storage.tsdb.allow-overlapping-blocks"], []),
         ({"version": "v2.39.0", "allowOverlappingBlocks": True}, [], ["overlapping"]),
+        ({"tsdb": {"chunkEncoding": {"floats": "Xor2"}}}, ["--enable-feature=xor2-encoding"], []),
+        ({"otlp": {}, "enableOTLPReceiver": False}, [], ["otlp"]),
+        ({"otlp": {"promoteResourceAttributes": ["a"]}}, ["--web.enable-otlp-receiver"], []),
+        ({"version": "v2.47.0", "enableOTLPReceiver": True}, ["--enable-feature=otlp-write-receiver"], []),
+        (
+            {"version": "v3.3.0", "remoteWrite": [{"messageVersion": "V2.0"}]},
+            ["--enable-feature=metadata-wal-records"],
+            [],
+        ),
+        ({"version": "v3.4.0", "remoteWrite": [{"messageVersion": "V2.0"}]}, [], ["metadata-wal-records"]),
+        (
+            {"disableCompaction": True, "tsdb": {"outOfOrderTimeWindow": "1h"}},
+            ["--no-storage.tsdb.allow-overlapping-compaction"],
+            [],
+        ),
+        ({"tsdb": {"outOfOrderTimeWindow": "1h"}}, [], ["overlapping"]),
         ({"listenLocal": True}, ["--web.listen-address=127.0.0.1:9090"], []),
         ({"reloadStrategy": "ProcessSignal"}, [], ["lifecycle"]),
         ({"disableCompaction": True}, ["--storage.tsdb.max-block-duration=2h"], []),
@@ -314,6 +330,33 @@ def test_secrets_hold_the_same_bytes_for_the_same_text_and_no_more_than_fits() -
         tls_asset_secrets(parent, "p", {"big": b"x" * ASSETS_SIZE_MAX}, SETTINGS)
     (only,) = rule_maps(parent, "prometheus-a", "prometheus-name", [{"a.yaml": "groups: []"}], SETTINGS)
     assert only["metadata"]["labels"]["prometheus-name"] == "a"
+
+
+def test_a_sidecar_that_ships_is_told_how_compaction_is_done() -> None:
+    thanos_spec = {
+        "objectStorageConfigFile": "/f",
+        "grpcServerTlsConfig": {"minVersion": "TLS12", "curves": ["X25519"]},
+    }
+    (delayed,), (disabled,) = shards(thanos=thanos_spec), shards(thanos=thanos_spec, disableCompaction=True)
+    shipping = {"--shipper.meta-file-name=thanos.shipper.json", "--shipper.ignore-unequal-block-size"}
+    assert shipping <= set(args(delayed, "thanos-sidecar"))
+    assert not shipping & set(args(disabled, "thanos-sidecar"))
+    tls = {"--grpc-server-tls-min-version=1.2", "--grpc-server-tls-curves=X25519"}
+    assert tls <= set(args(delayed, "thanos-sidecar"))
+    assert thanos.client_file() == "tls_config:\n  insecure_skip_verify: true\n"
+
+
+def test_what_older_versions_read_elsewhere_is_in_the_environment_and_a_version_has_its_letter_in_the_image() -> None:
+    (old,), (new,) = shards(version="2.52.0", runtime={"goGC": 50}), shards(version="v2.53.0", runtime={"goGC": 50})
+    assert containers(old)["prometheus"]["env"] == [{"name": "GOGC", "value": "50"}]
+    assert "env" not in containers(new)["prometheus"]
+    assert containers(old)["prometheus"]["image"] == "quay.io/prometheus/prometheus:v2.52.0"
+
+
+def test_a_limit_in_bytes_is_a_number_for_alertmanager() -> None:
+    made_of = {"maxPerSilenceBytes": "1.5KB", "maxSilences": 0}
+    flags = args(alertmanager.alertmanager(made("Alertmanager", limits=made_of), SETTINGS), "alertmanager")
+    assert {"--silences.max-per-silence-bytes=1536", "--silences.max-silences=0"} <= set(flags)
 
 
 def test_containers_are_merged_as_a_patch_would() -> None:
