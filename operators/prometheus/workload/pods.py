@@ -98,7 +98,7 @@ class Storage:
         mount = {"name": name, "mountPath": folder}
         if storage is None:
             return cls(mount, {"name": name, "emptyDir": {}}, None)
-        if not storage.get("disableMountSubPath"):
+        if sub_path and not storage.get("disableMountSubPath"):
             mount["subPath"] = sub_path
         for kind in ("emptyDir", "ephemeral"):
             if storage.get(kind) is not None:

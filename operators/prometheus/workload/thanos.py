@@ -293,7 +293,7 @@ def ruler(
     if has_web and web.argument:
         flags["http.config"] = web.argument[1]
         volumes, mounts = [*volumes, *web.volumes], [*mounts, *web.mounts]
-    storage = Storage.of(spec, f"{ruler_prefix(parent)}-data", DATA, "thanos-ruler-db")
+    storage = Storage.of(spec, f"{ruler_prefix(parent)}-data", DATA, "")
     projected = {"sources": [{"secret": {"name": name}} for name in tls_secret_names]}
     volumes.append({"name": "tls-assets", "projected": projected})
     mounts += [{"name": "tls-assets", "readOnly": True, "mountPath": f"{FOLDER}/certs"}, storage.mount]
@@ -323,6 +323,7 @@ def ruler(
         )
     name = (parent.get("metadata") or {}).get("name") or ""
     selector = {
+        **((spec.get("podMetadata") or {}).get("labels") or {}),  # as they are in StatefulSets that are there already
         "app.kubernetes.io/name": "thanos-ruler",
         "app.kubernetes.io/managed-by": "prometheus-operator",
         "app.kubernetes.io/instance": name,
