@@ -112,6 +112,7 @@ class Said:
         return ""
 
 
+@pytest.mark.timeout(600)  # drawing hundreds of the largest takes a minute
 @pytest.mark.parametrize("name", DECLARED)
 async def test_what_is_taken_refused_and_stored_is_what_is_said_before(server: Server, name: str) -> None:
     model = resource(name)
