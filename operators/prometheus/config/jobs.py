@@ -53,7 +53,7 @@ def view_of(kind: str, target: Mapping[str, Any], endpoint: Mapping[str, Any], c
     given_by_class = {
         # A ServiceMonitor's TLS section has files of its own, so an empty one of it counts as a section.
         "tlsConfig": http.merged_tls(_section(endpoint, "tlsConfig", keep_blank=kind == "ServiceMonitor"), of_class),
-        "authorization": http.merged_authorization(_section(endpoint, "authorization"), of_class),
+        "authorization": http.merged_authorization(_authorizes(endpoint), of_class),
     }
     return {
         "kind": kind,
@@ -71,6 +71,12 @@ def _section(endpoint: Mapping[str, Any], field: str, *, keep_blank: bool = Fals
     if not isinstance(found, Mapping):
         return None
     return found if keep_blank or not http.blank(found) else None
+
+
+def _authorizes(endpoint: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The section, unless it says nothing: an empty type is none."""
+    found = _section(endpoint, "authorization")
+    return None if found is not None and http.blank({**found, "type": found.get("type") or None}) else found
 
 
 def _authorization(view: Mapping[str, Any], scope: Scope) -> Any:

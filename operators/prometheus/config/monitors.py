@@ -185,6 +185,11 @@ def _endpoint_label(endpoint: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"target_label": "endpoint", "replacement": name}] if name else []
 
 
+def _params(value: Any, scope: Scope) -> Any:
+    """The original writes those that are none, too."""
+    return {} if value == {} and scope.compat else naturally(value, scope)
+
+
 BEARER_TOKEN: Final = Field("bearer_token", "bearerTokenSecret", _bearer_token)
 
 _BEGIN: Final = Field("job_name", "name"), rows.HONOR_LABELS, rows.HONOR_TIMESTAMPS, rows.STALENESS
@@ -192,7 +197,7 @@ _SCRAPE: Final = (
     Field("scrape_interval", "interval"),
     Field("scrape_timeout", "scrapeTimeout"),
     Field("metrics_path", "path"),
-    Field("params", make=naturally),
+    Field("params", make=_params),
     Field("scheme", make=lowered),
     http.FOLLOW_REDIRECTS,
     http.ENABLE_HTTP2,
