@@ -223,7 +223,7 @@ async def test_a_role_made_of_what_is_needed_is_enough_and_what_it_lacks_is_name
         Permission("", "pods/status", "update")
     }
     lacking = {Permission("apps", "deployments", "watch"), Permission("", "pods", "delete")}
-    [role, binding] = roles("limited", needed, namespaces=["default"], account=("default", "limited"))
+    [role, binding] = roles("limited", needed, {}, namespaces=["default"], account=("default", "limited"))
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "limited", "namespace": "default"}}
     for value in (account, role, binding):
         await client.create(value)
