@@ -16,7 +16,10 @@ from operators.prometheus.alertmanager.sanitize import sanitize
 from operators.prometheus.alertmanager.urls import check_secret_url
 from operators.prometheus.tables import Rejected, Scope, Version
 
-__all__ = ["check_loadable", "check_root", "load", "read_base"]
+__all__ = ["ANY_LABEL_SINCE", "check_loadable", "check_root", "load", "read_base"]
+
+ANY_LABEL_SINCE: Final = "0.27.0"
+"""The first Alertmanager in which the name of a label may hold any character."""
 
 _NEWEST: Final = Version.parse("0.33.1")
 """By which a file is read whatever the version that runs: the one prometheus-operator is built with."""
@@ -140,12 +143,15 @@ def check_root(route: Mapping[str, Any] | None) -> None:
             raise Rejected("may not be set at the root", f"route.{key}")
 
 
-def check_loadable(configuration: Mapping[str, Any], known: Mapping[str, Any] | None = None) -> None:
+def check_loadable(
+    configuration: Mapping[str, Any], known: Mapping[str, Any] | None = None, *, any_label: bool = True
+) -> None:
     """Checks names, and what a receiver needs of itself or globally.
 
     Args:
         configuration: as `sanitize` gives it; may be a part of one.
         known: with ``global``, if that is not in the part.
+        any_label: labels may hold any character, as they may from `ANY_LABEL_SINCE` on.
     Raises:
         Rejected: Alertmanager would not load it.
     """
@@ -164,8 +170,9 @@ def check_loadable(configuration: Mapping[str, Any], known: Mapping[str, Any] | 
                     raise refused.at(f"receivers[{at}].{kind}[{number}]") from None
     intervals = _interval_names(configuration)
     if configuration.get("route"):
-        _check_route(configuration["route"], names, intervals, "route")
+        _check_route(configuration["route"], names, intervals, "route", any_label=any_label)
     for at, rule in enumerate(configuration.get("inhibit_rules", ())):
+        _check_labels(rule.get("equal", ()), f"inhibit_rules[{at}].equal", any_label=any_label)
         for key in ("source_matchers", "target_matchers"):
             _check_matchers(rule.get(key, ()), f"inhibit_rules[{at}].{key}")
 
@@ -205,7 +212,9 @@ def _check_notifier(kind: str, notifier: Mapping[str, Any], section: Mapping[str
         raise Rejected(f"has {' and '.join(given)}; set one of them", "http_config")
 
 
-def _check_route(route: Mapping[str, Any], receivers: set[str], intervals: set[str], field: str) -> None:
+def _check_route(
+    route: Mapping[str, Any], receivers: set[str], intervals: set[str], field: str, *, any_label: bool
+) -> None:
     if route.get("receiver") and route["receiver"] not in receivers:
         raise Rejected(f"names the receiver {route['receiver'][:100]!r}, which is not there", field)
     for key in ("mute_time_intervals", "active_time_intervals"):
@@ -213,11 +222,20 @@ def _check_route(route: Mapping[str, Any], receivers: set[str], intervals: set[s
             if name not in intervals:
                 raise Rejected(f"names {name[:100]!r}, which is not there", f"{field}.{key}")
     _check_groups(route.get("group_by", ()), f"{field}.group_by")
+    _check_labels(
+        [each for each in route.get("group_by", ()) if each != "..."], f"{field}.group_by", any_label=any_label
+    )
     _check_matchers(route.get("matchers", ()), f"{field}.matchers")
     for name, pattern in route.get("match_re", {}).items():
         _check_pattern(pattern, f"{field}.match_re.{name[:60]}")
     for at, child in enumerate(route.get("routes", ())):
-        _check_route(child, receivers, intervals, f"{field}.routes[{at}]")
+        _check_route(child, receivers, intervals, f"{field}.routes[{at}]", any_label=any_label)
+
+
+def _check_labels(labels: Iterable[str], field: str, *, any_label: bool) -> None:
+    for label in labels:
+        if not label or not (any_label or _LABEL.fullmatch(label)):
+            raise Rejected(f"{label[:60]!r} is no name of a label", field)
 
 
 def _check_groups(labels: Iterable[str], field: str) -> None:
@@ -228,8 +246,6 @@ def _check_groups(labels: Iterable[str], field: str) -> None:
         seen.add(label)
     if "..." in seen and len(seen) > 1:
         raise Rejected("has ... beside labels; it stands alone", field)
-    if "" in seen:
-        raise Rejected("has a label without a name", field)
 
 
 def _check_matchers(matchers: Iterable[str], field: str) -> None:

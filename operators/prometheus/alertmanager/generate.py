@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from operators.prometheus.alertmanager.base import check_loadable, check_root
+from operators.prometheus.alertmanager.base import ANY_LABEL_SINCE, check_loadable, check_root
 from operators.prometheus.alertmanager.check import check, check_client, identity, spec_of
 from operators.prometheus.alertmanager.globals import check_global, global_section
 from operators.prometheus.alertmanager.receivers import list_at, receiver
@@ -109,7 +109,7 @@ def base_of_object(value: Mapping[str, Any], global_: Mapping[str, Any] | None, 
     whole = sanitize({**made, **part}, scope)
     if not compat(scope):
         try:
-            check_loadable(whole)
+            check_loadable(whole, any_label=scope.version.at_least(ANY_LABEL_SINCE))
         except Rejected as refused:
             raise refused.of("Alertmanager") from None
     return whole
@@ -150,7 +150,7 @@ def add(
         try:
             part = sanitize(_part(value, within, made, _binding(alertmanager, namespace)), within)
             if not compat(scope):
-                check_loadable(part, made)
+                check_loadable(part, made, any_label=scope.version.at_least(ANY_LABEL_SINCE))
         except Rejected as refused:
             if compat(scope):
                 raise refused.of(f"AlertmanagerConfig {namespace}/{name}") from None
