@@ -6,7 +6,7 @@ The controller calls this with what its caches hold, the command line with what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from operators.prometheus.alertmanager import options as alertmanager_options
@@ -108,13 +108,7 @@ def render(cluster: Cluster, options: Options, settings: Settings | None = None)
     for at, group in _governed(parents):
         if made[at].refused is None:
             service = _SERVICES[group[0]["kind"]](group, settings)
-            made[at] = Made(
-                made[at].subject,
-                made[at].configuration,
-                (service, *made[at].objects),
-                made[at].rejected,
-                made[at].dropped,
-            )
+            made[at] = replace(made[at], objects=(service, *made[at].objects))
     return made
 
 

@@ -9,7 +9,7 @@ from operators.prometheus.config.agent import agent_configuration
 from operators.prometheus.config.fragments import CHECKS, JOBS, instance_scope, jobs_of
 from operators.prometheus.config.kubernetes_sd import kubernetes_sd_config
 from operators.prometheus.config.options import Options
-from operators.prometheus.config.selection import sorted_objects
+from operators.prometheus.config.selection import name_of
 from operators.prometheus.config.server import Additional, server_configuration
 from operators.prometheus.tables import Assets, Scope, to_yaml
 from operators.prometheus.tables.reading import mapping, text
@@ -51,7 +51,7 @@ def _additional(case: Mapping[str, Any]) -> Additional:
 
 def _jobs(case: Mapping[str, Any], kind: str, scope: Scope) -> list[dict[str, Any]]:
     found = [each for each in case.get("objects") or () if each.get("kind") == kind]
-    return [job for each in sorted_objects(found) for job in jobs_of(kind, each, case["cr"], scope)]
+    return [job for each in sorted(found, key=name_of) for job in jobs_of(kind, each, case["cr"], scope)]
 
 
 def _server(case: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from operators.prometheus.tables.reading import mapping, text
 from operators.prometheus.tables.selecting import Namespaces, selected
 
-__all__ = ["SELECTORS", "is_unmanaged", "name_of", "select", "sorted_objects"]
+__all__ = ["SELECTORS", "is_unmanaged", "name_of", "select"]
 
 SELECTORS: Final[Mapping[str, tuple[str, str]]] = {
     "ServiceMonitor": ("serviceMonitorSelector", "serviceMonitorNamespaceSelector"),
@@ -47,8 +47,3 @@ def name_of(target: Mapping[str, Any]) -> str:
     """``namespace/name``."""
     metadata = mapping(target.get("metadata"))
     return f"{text(metadata.get('namespace'))}/{text(metadata.get('name'))}"
-
-
-def sorted_objects(found: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """In the order of the file."""
-    return sorted(found, key=name_of)

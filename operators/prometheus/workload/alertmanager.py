@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from operators.prometheus.alertmanager.provision import CONFIGURATION_KEY
 from operators.prometheus.tables import OMIT, Field, Scope, Table, Version
 from operators.prometheus.tables.versions import DEFAULT_ALERTMANAGER
 from operators.prometheus.workload.arguments import arguments, joined, unless
@@ -25,9 +26,8 @@ from operators.prometheus.workload.reloader import CONTAINER_SECURITY, field_env
 from operators.prometheus.workload.settings import Settings
 from operators.prometheus.workload.tls import cluster_tls, web_config
 
-__all__ = ["CONFIG_KEY", "alertmanager", "prefix", "service"]
+__all__ = ["alertmanager", "prefix", "service"]
 
-CONFIG_KEY: Final = "alertmanager.yaml.gz"
 FOLDER: Final = "/etc/alertmanager"
 DATA: Final = "/alertmanager"
 GRACE_S: Final = 120
@@ -164,7 +164,7 @@ def alertmanager(
     told = f"{scheme}://{settings.localhost}:9093{url_path(spec.get('routePrefix') or '/', '/-/reload')}"
     watched, extra_mounts = _watched(spec)
     reloading: dict[str, Any] = {
-        "config": (f"{FOLDER}/config/{CONFIG_KEY}", f"{FOLDER}/config_out/alertmanager.env.yaml"),
+        "config": (f"{FOLDER}/config/{CONFIGURATION_KEY}", f"{FOLDER}/config_out/alertmanager.env.yaml"),
         "watched": watched,
         "env": [{"name": "SHARD", "value": "-1"}],
         "mounts": [

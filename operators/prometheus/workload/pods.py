@@ -13,7 +13,17 @@ from operators.prometheus.workload.names import dns_label
 from operators.prometheus.workload.objects import MANAGED, metadata, pruned
 from operators.prometheus.workload.settings import Settings
 
-__all__ = ["Storage", "extra_files", "image", "pod_spec", "probe_of", "startup_probe", "stateful_set", "url_path"]
+__all__ = [
+    "Storage",
+    "extra_files",
+    "image",
+    "pod_metadata",
+    "pod_spec",
+    "probe_of",
+    "startup_probe",
+    "stateful_set",
+    "url_path",
+]
 
 
 def _dns_policy(spec: Mapping[str, Any], scope: Scope) -> Any:

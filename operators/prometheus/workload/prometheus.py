@@ -83,10 +83,6 @@ def _route_prefix(value: Any, scope: Scope) -> Any:
     return value or "/"
 
 
-def _receives(value: Any, scope: Scope) -> Any:
-    return True if value else OMIT
-
-
 def _features(spec: Mapping[str, Any], scope: Scope) -> Any:
     """With those that older versions take for what has a flag of its own later."""
     features = list(spec.get("enableFeatures") or ())
@@ -127,7 +123,7 @@ _COMMON: Final = (
     Field("web.enable-lifecycle", ".", _reload),
     Field("web.page-title", "web.pageTitle", since="2.6.0"),
     Field("web.max-connections", "web.maxConnections"),
-    Field("web.enable-remote-write-receiver", "enableRemoteWriteReceiver", _receives, since="2.33.0"),
+    Field("web.enable-remote-write-receiver", "enableRemoteWriteReceiver", flag, since="2.33.0"),
     Field(
         "web.remote-write-receiver.accepted-protobuf-messages",
         "remoteWriteReceiverMessageVersions",
